@@ -1,0 +1,38 @@
+import { hash } from "node:crypto";
+
+/** A handle is the SHA-256 of the session id in base64url: 43 characters, no padding. */
+const HANDLE = /^[A-Za-z0-9_-]{43}$/;
+
+/** A prefix becomes tokens of a NATS subject, so it is held to what every server and tool accepts there. */
+const PREFIX = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/;
+
+/** Bucket names as the official KV clients accept them (ADR-8). */
+const BUCKET = /^[A-Za-z0-9_-]+$/;
+
+/**
+ * The public name of a session: one-way, so it may be shown, logged and used in a URL. Any string is a valid
+ * id; hashing is what keeps a hostile one (`*`, `>`, dots, 10 kB) from addressing anything but its own entry.
+ */
+export function handleOf(id: string): string {
+  if (typeof id !== "string") throw new TypeError(`Expected the session id to be a string, got ${typeof id}`);
+  // UTF-8 turns every lone surrogate into the same replacement character; two such ids must not meet.
+  if (!id.isWellFormed()) return hash("sha256", Buffer.from(`utf16le:${id}`, "utf16le"), "base64url");
+  return hash("sha256", id, "base64url");
+}
+
+export function isHandle(value: unknown): value is string {
+  return typeof value === "string" && HANDLE.test(value);
+}
+
+export function isPrefix(value: string): boolean {
+  return PREFIX.test(value);
+}
+
+export function isBucketName(value: string): boolean {
+  return BUCKET.test(value);
+}
+
+/** Where the session keys of one application begin: `[prefix.]s.` */
+export function sessionKeyStart(prefix: string | undefined): string {
+  return prefix === undefined ? "s." : `${prefix}.s.`;
+}

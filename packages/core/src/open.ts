@@ -1,0 +1,32 @@
+import { reopenable } from "./opening.js";
+import { type ResolvedOptions, resolveOptions } from "./options.js";
+import { NatsSessionStore } from "./store.js";
+import type { NatsConnectionLike, SessionData, SessionStore, SessionStoreOptions } from "./types.js";
+import { connectBucket } from "./wire/index.js";
+
+/**
+ * Opens the session store in a KV bucket, which is created where it is missing.
+ *
+ * @param nc the caller's connection, or a promise of it; the store never closes or drains it
+ * @throws TypeError for a wrong option, naming it and what was expected
+ * @throws `ERR_SESSION_BUCKET_MISSING`, `ERR_SESSION_BUCKET_MISMATCH`, `ERR_SESSION_JETSTREAM_OFF`,
+ * `ERR_SESSION_PERMISSION`, `ERR_SESSION_UNAVAILABLE`, `ERR_SESSION_SERVER`
+ */
+export function openSessionStore<T extends object = SessionData>(
+  nc: NatsConnectionLike | PromiseLike<NatsConnectionLike>,
+  options?: SessionStoreOptions,
+): Promise<SessionStore<T>> {
+  let resolved: ResolvedOptions;
+  try {
+    resolved = resolveOptions(options);
+  } catch (error) {
+    return Promise.reject(error);
+  }
+  return reopenable(async () => {
+    const connection = await nc;
+    if (typeof connection?.publish !== "function" || typeof connection.status !== "function") {
+      throw new TypeError("Expected a NATS connection, as `connect()` of @nats-io/transport-node gives it");
+    }
+    return new NatsSessionStore<T>(await connectBucket(connection, resolved), resolved);
+  });
+}

@@ -1,0 +1,123 @@
+import { SessionStoreError } from "./errors.js";
+import { handleOf } from "./key.js";
+import type {
+  CountOptions,
+  SaveOptions,
+  SaveResult,
+  SessionData,
+  SessionRecord,
+  SessionStore,
+  TouchOptions,
+  TouchResult,
+} from "./types.js";
+
+/** A store, a store that is still being opened, or a function that opens one. */
+export type SessionStoreSource<T extends object = SessionData> =
+  | SessionStore<T>
+  | PromiseLike<SessionStore<T>>
+  | (() => PromiseLike<SessionStore<T>>);
+
+// biome-ignore lint/suspicious/noExplicitAny: stores of any data
+type Open = () => PromiseLike<SessionStore<any>>;
+
+/** How to try again what a promise of `openSessionStore` was for. */
+const openers = new WeakMap<object, Open>();
+
+/** Runs `open` and remembers it, so that a failed opening can be tried again. */
+export function reopenable<T extends object>(open: () => Promise<SessionStore<T>>): Promise<SessionStore<T>> {
+  const opening = open();
+  openers.set(opening, open);
+  return opening;
+}
+
+/**
+ * A store that can be used while it is still being opened, for applications without top-level await. Each
+ * operation waits for the opening. When that has failed, each operation rejects with its error, and the next
+ * one tries again: with the function given here, or by what the promise of `openSessionStore` was called with.
+ */
+export function sessionStoreFrom<T extends object>(source: SessionStoreSource<T>): SessionStore<T> {
+  if (typeof source === "function") return new OpeningStore<T>(source, source());
+  if (typeof source === "object" && source !== null) {
+    if ("load" in source) return source;
+    if ("then" in source) return new OpeningStore<T>(openers.get(source) as Open | undefined, source);
+  }
+  throw new TypeError(
+    "Expected a session store of `openSessionStore`, a promise of one, or a function that opens one",
+  );
+}
+
+class OpeningStore<T extends object> implements SessionStore<T> {
+  readonly #open: Open | undefined;
+  #opening: Promise<SessionStore<T>>;
+  #failed = false;
+  #closed = false;
+
+  constructor(open: Open | undefined, first: PromiseLike<SessionStore<T>>) {
+    this.#open = open;
+    this.#opening = this.#watch(first);
+  }
+
+  async load(id: string): Promise<SessionRecord<T> | null> {
+    return (await this.#store()).load(id);
+  }
+
+  async save(id: string, data: T, options?: SaveOptions<T>): Promise<SaveResult<T>> {
+    return (await this.#store()).save(id, data, options);
+  }
+
+  async touch(id: string, record: SessionRecord<T>, options?: TouchOptions): Promise<TouchResult<T>> {
+    return (await this.#store()).touch(id, record, options);
+  }
+
+  async destroy(id: string): Promise<boolean> {
+    return (await this.#store()).destroy(id);
+  }
+
+  handleOf(id: string): string {
+    return handleOf(id);
+  }
+
+  async *ids(): AsyncGenerator<string, undefined> {
+    yield* (await this.#store()).ids();
+  }
+
+  async *all(): AsyncGenerator<SessionRecord<T>, undefined> {
+    yield* (await this.#store()).all();
+  }
+
+  async count(options?: CountOptions): Promise<number> {
+    return (await this.#store()).count(options);
+  }
+
+  async clear(): Promise<void> {
+    return (await this.#store()).clear();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#opening.then(
+      (store) => store.close(),
+      () => {},
+    );
+  }
+
+  #store(): Promise<SessionStore<T>> {
+    if (this.#closed) {
+      return Promise.reject(new SessionStoreError("ERR_SESSION_CLOSED", "The session store was closed."));
+    }
+    if (this.#failed && this.#open) {
+      this.#failed = false;
+      this.#opening = this.#watch(this.#open());
+    }
+    return this.#opening;
+  }
+
+  /** A failure is told to each operation that waits for it, and to nobody else when none does. */
+  #watch(opening: PromiseLike<SessionStore<T>>): Promise<SessionStore<T>> {
+    const watched = Promise.resolve(opening);
+    watched.catch(() => {
+      this.#failed = true;
+    });
+    return watched;
+  }
+}

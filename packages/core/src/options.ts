@@ -1,0 +1,143 @@
+import { isBucketName, isPrefix } from "./key.js";
+import { jsonSerializer } from "./serializer.js";
+import type { SessionSerializer, SessionStoreOptions } from "./types.js";
+
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+
+/** Longest duration that fits a stream's configuration, which counts in nanoseconds of 63 bits: about 292 years. */
+const LONGEST = 9_000_000_000_000;
+
+/** The options of a store with every default filled in. */
+export interface ResolvedOptions {
+  readonly bucket: string;
+  readonly prefix: string | undefined;
+  readonly ttl: number;
+  readonly maxTtl: number;
+  readonly absoluteTtl: number | undefined;
+  readonly touchAfter: number | undefined;
+  readonly timeout: number;
+  /** What the caller asked of the bucket; `undefined` where they left it open. */
+  readonly asked: {
+    readonly replicas: number | undefined;
+    readonly storage: "file" | "memory" | undefined;
+    readonly maxBytes: number | undefined;
+    readonly compression: boolean | undefined;
+    readonly placement: { cluster?: string; tags?: string[] } | undefined;
+  };
+  readonly createBucket: boolean;
+  readonly updateBucket: boolean;
+  readonly serializer: SessionSerializer;
+}
+
+type Check = (value: unknown) => string | undefined;
+
+/** For each option what is expected of it; the check answers with that text when the value does not fit. */
+const CHECKS: { readonly [name in keyof Required<SessionStoreOptions>]: Check } = {
+  bucket: fits("a name of letters, digits, - and _", (v) => typeof v === "string" && isBucketName(v)),
+  prefix: fits(
+    "letters, digits, - and _, in parts joined by dots",
+    (v) => typeof v === "string" && isPrefix(v),
+  ),
+  ttl: duration(1),
+  maxTtl: duration(1000),
+  absoluteTtl: duration(1),
+  touchAfter: duration(0),
+  timeout: fits(
+    "a number of milliseconds from 1 to 2147483647",
+    (v) => isNumber(v) && v >= 1 && v <= 2_147_483_647,
+  ),
+  replicas: fits("a whole number from 1 to 5", (v) => Number.isInteger(v) && isNumber(v) && v >= 1 && v <= 5),
+  storage: fits('"file" or "memory"', (v) => v === "file" || v === "memory"),
+  maxBytes: fits(
+    "a whole number of bytes, at least 1",
+    (v) => Number.isSafeInteger(v) && isNumber(v) && v >= 1,
+  ),
+  compression: fits("a boolean", isBoolean),
+  placement: fits("an object with `cluster` (string) or `tags` (array of strings)", isPlacement),
+  createBucket: fits("a boolean", isBoolean),
+  updateBucket: fits("a boolean", isBoolean),
+  serializer: fits("an object with the functions `stringify` and `parse`", isSerializer),
+};
+
+/**
+ * @throws TypeError naming the option and what was expected.
+ */
+export function resolveOptions(options: SessionStoreOptions = {}): ResolvedOptions {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(`Expected the options to be an object, got ${describe(options)}`);
+  }
+  for (const [name, value] of Object.entries(options)) {
+    if (!Object.hasOwn(CHECKS, name)) {
+      throw new TypeError(`Unknown option \`${name}\`. The options are ${Object.keys(CHECKS).join(", ")}.`);
+    }
+    const expected = value === undefined ? undefined : CHECKS[name as keyof SessionStoreOptions](value);
+    if (expected !== undefined) {
+      throw new TypeError(`Expected \`${name}\` to be ${expected}, got ${describe(value)}`);
+    }
+  }
+  const maxTtl = options.maxTtl ?? 30 * DAY;
+  const ttl = options.ttl ?? Math.min(DAY, maxTtl);
+  if (ttl > maxTtl) {
+    throw new TypeError(`Expected \`ttl\` to be at most \`maxTtl\` (${maxTtl} ms), got ${ttl}`);
+  }
+  return {
+    bucket: options.bucket ?? "sessions",
+    prefix: options.prefix,
+    ttl,
+    maxTtl,
+    absoluteTtl: options.absoluteTtl,
+    touchAfter: options.touchAfter,
+    timeout: options.timeout ?? 2000,
+    asked: {
+      replicas: options.replicas,
+      storage: options.storage,
+      maxBytes: options.maxBytes,
+      compression: options.compression,
+      placement: options.placement,
+    },
+    createBucket: options.createBucket ?? true,
+    updateBucket: options.updateBucket ?? false,
+    serializer: options.serializer ?? jsonSerializer,
+  };
+}
+
+function fits(expected: string, test: (value: unknown) => boolean): Check {
+  return (value) => (test(value) ? undefined : expected);
+}
+
+function duration(least: number): Check {
+  return fits(
+    least === 0 ? "a number of milliseconds, 0 or more" : `a number of milliseconds, at least ${least}`,
+    (v) => isNumber(v) && v >= least && v <= LONGEST,
+  );
+}
+
+function isNumber(value: unknown): value is number {
+  return typeof value === "number" && Number.isFinite(value);
+}
+
+function isBoolean(value: unknown): boolean {
+  return typeof value === "boolean";
+}
+
+function isPlacement(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { cluster, tags, ...others } = value as Record<string, unknown>;
+  return (
+    Object.keys(others).length === 0 &&
+    (cluster === undefined || typeof cluster === "string") &&
+    (tags === undefined || (Array.isArray(tags) && tags.every((tag) => typeof tag === "string")))
+  );
+}
+
+function isSerializer(value: unknown): boolean {
+  const { stringify, parse } = (value ?? {}) as Record<string, unknown>;
+  return typeof stringify === "function" && typeof parse === "function";
+}
+
+function describe(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
+  if (value === null || typeof value !== "object") return String(value);
+  return Array.isArray(value) ? "an array" : "an object";
+}

@@ -1,0 +1,157 @@
+/** What a session holds when the caller names no type of its own. */
+export type SessionData = Record<string, unknown>;
+
+/**
+ * A session as the server had it, with the revision it had then. Give it back to `save` and `touch`: it is how
+ * the store knows whether somebody else wrote meanwhile. Records come from `load` and `save` and cannot be made
+ * by hand or copied.
+ */
+export interface SessionRecord<T extends object = SessionData> {
+  /** The session's public name: SHA-256 of its id, base64url. Safe to show, log and use in a URL. */
+  readonly handle: string;
+  /** The caller's own copy; changing it does not change what is stored. */
+  readonly data: T;
+  /** Sequence number of the write that stored it; grows with each write to the bucket. */
+  readonly revision: number;
+  /** When the session was created, unix ms. Kept through all later writes. */
+  readonly createdAt: number;
+  /** When the session ends unless it is renewed, unix ms. */
+  readonly expiresAt: number;
+}
+
+/**
+ * What a save did:
+ * - `saved`: the data are stored.
+ * - `gone`: the session was destroyed or has expired since it was loaded, and stays so. Nothing was stored.
+ */
+export type SaveOutcome = "saved" | "gone";
+
+/**
+ * What a touch did:
+ * - `touched`: the session's life was renewed.
+ * - `skipped`: nothing was written: too soon after the last write, or another write has renewed the life.
+ * - `gone`: the session was destroyed or has expired.
+ */
+export type TouchOutcome = "touched" | "skipped" | "gone";
+
+export interface SaveResult<T extends object = SessionData> {
+  readonly outcome: SaveOutcome;
+  /** The session as it is stored now, for the next save or touch; `null` when it is gone. */
+  readonly record: SessionRecord<T> | null;
+}
+
+export interface TouchResult<T extends object = SessionData> {
+  readonly outcome: TouchOutcome;
+  /** The record for the next save or touch; `null` when the session is gone. */
+  readonly record: SessionRecord<T> | null;
+}
+
+export interface SaveOptions<T extends object = SessionData> {
+  /** The record that this save continues. Without one the session is created, or replaced where it exists. */
+  record?: SessionRecord<T> | undefined;
+  /** Life from now in ms; default: the store's `ttl`. Zero or less ends the session. */
+  ttl?: number | undefined;
+}
+
+export interface TouchOptions {
+  /** Life from now in ms; default: the store's `ttl`. A touch never shortens a life. */
+  ttl?: number | undefined;
+}
+
+export interface CountOptions {
+  /** Walk all entries and count the sessions that are live now. Default: false. */
+  exact?: boolean;
+}
+
+/**
+ * Sessions in one bucket. All methods may be called at the same time, and reject with a `SessionStoreError`
+ * (see its codes) or, for wrong arguments, a `TypeError`.
+ */
+export interface SessionStore<T extends object = SessionData> {
+  /** The session's record, or `null` when the server says that there is none (never because of an outage). */
+  load(id: string): Promise<SessionRecord<T> | null>;
+  /** Stores the data; see {@link SaveOutcome}. */
+  save(id: string, data: T, options?: SaveOptions<T>): Promise<SaveResult<T>>;
+  /** Renews the life of a loaded session and changes nothing else; see {@link TouchOutcome}. */
+  touch(id: string, record: SessionRecord<T>, options?: TouchOptions): Promise<TouchResult<T>>;
+  /** Ends a session for good; true when there was one. */
+  destroy(id: string): Promise<boolean>;
+  /** The public name of a session. */
+  handleOf(id: string): string;
+  /** Handles of the live sessions; ids are not stored. Each once, those that begin meanwhile perhaps. */
+  ids(): AsyncIterableIterator<string>;
+  /** The live sessions, read in batches of bounded size. Each once, those that begin meanwhile perhaps. */
+  all(): AsyncIterableIterator<SessionRecord<T>>;
+  /**
+   * How many sessions there are, from the server's own counter of the bucket's entries, in constant time. It
+   * counts entries: besides live sessions also those that have expired and not been collected yet, delete
+   * markers until their session's life would have ended, and what other applications keep in the bucket.
+   * `{ exact: true }` reads every entry's headers and counts the live sessions only.
+   */
+  count(options?: CountOptions): Promise<number>;
+  /** Destroys every session there is at the time of the call. */
+  clear(): Promise<void>;
+  /** Waits for operations under way, then ends our subscription. The connection stays open: it is the caller's. */
+  close(): Promise<void>;
+}
+
+/** Turns session data into text and back, now or later. Errors are reported without the data. */
+export interface SessionSerializer {
+  stringify(data: object): string | PromiseLike<string>;
+  parse(text: string): object | PromiseLike<object>;
+}
+
+/** Options of `openSessionStore` and of both adapters. All durations are milliseconds. */
+export interface SessionStoreOptions {
+  /** Name of the KV bucket. Default: `"sessions"`. */
+  bucket?: string | undefined;
+  /** Lets several applications share one bucket without seeing each other: letters, digits, `-`, `_`, dots between. Default: none. */
+  prefix?: string | undefined;
+  /** Life of a session whose cookie has no maxAge. Default: 24 h. */
+  ttl?: number | undefined;
+  /** The longest life a session may ask for, and the bucket's own TTL. Default: 30 days. */
+  maxTtl?: number | undefined;
+  /** Hard end counted from creation, however active the session is (OWASP: absolute timeout). Default: none. */
+  absoluteTtl?: number | undefined;
+  /**
+   * A touch is skipped until this much has passed since the last write; 0 = every touch. A session may end up
+   * to this much early, counted from its last activity. Default: 10 % of the life, at most 60 s.
+   */
+  touchAfter?: number | undefined;
+  /** Deadline of every operation. Default: 2 s. */
+  timeout?: number | undefined;
+  /** Copies of the bucket in a cluster, 1 to 5. Used when the bucket is created. Default: 1. */
+  replicas?: number | undefined;
+  /** Where the server keeps the bucket. Used when the bucket is created. Default: `"file"`. */
+  storage?: "file" | "memory" | undefined;
+  /** Most bytes that the bucket may take. Used when the bucket is created. Default: no limit. */
+  maxBytes?: number | undefined;
+  /** Compress the bucket on disk (S2). Used when the bucket is created. Default: false. */
+  compression?: boolean | undefined;
+  /** Which servers may hold the bucket. Used when the bucket is created. Default: any. */
+  placement?: { cluster?: string; tags?: string[] } | undefined;
+  /** Create the bucket when it is missing. Default: true. */
+  createBucket?: boolean | undefined;
+  /** Change an existing bucket where it differs in a way that matters. Default: false, which makes it an error. */
+  updateBucket?: boolean | undefined;
+  /** Default: JSON. */
+  serializer?: SessionSerializer | undefined;
+}
+
+/**
+ * The part of a NATS connection that the store uses. Connections of `@nats-io/transport-node` 3.x (and the
+ * other transports of `@nats-io/nats-core`) and of `nats` 2.29 have it.
+ */
+export interface NatsConnectionLike {
+  readonly info?: { readonly version: string; readonly max_payload: number } | undefined;
+  publish(subject: string, payload?: Uint8Array, options?: { reply?: string; headers?: never }): void;
+  subscribe(
+    subject: string,
+    options?: { callback?: (error: never, message: never) => void },
+  ): { unsubscribe(): void };
+  status(): AsyncIterable<{ type: string }>;
+  // biome-ignore lint/suspicious/noConfusingVoidType: as the clients declare it
+  closed(): Promise<void | Error>;
+  isClosed(): boolean;
+  isDraining(): boolean;
+}

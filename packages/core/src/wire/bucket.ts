@@ -1,0 +1,148 @@
+import { type JetStreamManager, jetstreamManager, type StreamConfig } from "@nats-io/jetstream";
+import { SessionStoreError } from "../errors.js";
+import type { ResolvedOptions } from "../options.js";
+import type { NatsConnectionLike } from "../types.js";
+import { type Difference, differences, mendedConfig, newBucketConfig } from "./bucket-config.js";
+import { managementError, serverErrorCode } from "./failure.js";
+import type { Subjects } from "./subjects.js";
+
+/** What the store needs to know of the bucket that it uses. */
+export interface Bucket {
+  /** Whether the server removes each entry by its own TTL; else the bucket's TTL and the exact check on read do. */
+  readonly ttls: boolean;
+  /** Whether reads may be answered by a replica that lags behind. */
+  readonly replicated: boolean;
+  /** Largest entry in bytes, headers included; -1 = as the server allows. */
+  readonly maxMessageSize: number;
+}
+
+const STREAM_NOT_FOUND = 10059;
+const STREAM_NAME_IN_USE = 10058;
+
+/**
+ * Opens the bucket, creates it where it is missing, or says exactly why it cannot be used.
+ * @throws `ERR_SESSION_BUCKET_MISSING`, `ERR_SESSION_BUCKET_MISMATCH`, `ERR_SESSION_JETSTREAM_OFF`,
+ * `ERR_SESSION_PERMISSION`, `ERR_SESSION_UNAVAILABLE`, `ERR_SESSION_SERVER`
+ */
+export async function openBucket(
+  nc: NatsConnectionLike,
+  options: ResolvedOptions,
+  subjects: Subjects,
+): Promise<Bucket> {
+  const deadline = performance.now() + options.timeout;
+  try {
+    const found = (await find(nc, subjects, deadline)) ?? (await create(nc, options, subjects, deadline));
+    const config = await mend(nc, found, options, subjects, deadline);
+    return {
+      ttls: config.allow_msg_ttl === true,
+      replicated: config.num_replicas > 1,
+      maxMessageSize: config.max_msg_size ?? -1,
+    };
+  } catch (error) {
+    throw managementError(error, subjects.stream);
+  }
+}
+
+/** Counters of the bucket: how many entries there are, and which sequence numbers they lie between. */
+export interface BucketState {
+  readonly entries: number;
+  readonly first: number;
+  readonly last: number;
+}
+
+export async function bucketState(
+  nc: NatsConnectionLike,
+  subjects: Subjects,
+  timeout: number,
+): Promise<BucketState> {
+  try {
+    const { state } = await (await managerOf(nc, performance.now() + timeout)).streams.info(subjects.stream);
+    return { entries: state.messages, first: state.first_seq, last: state.last_seq };
+  } catch (error) {
+    throw managementError(error, subjects.stream);
+  }
+}
+
+async function find(
+  nc: NatsConnectionLike,
+  subjects: Subjects,
+  deadline: number,
+): Promise<StreamConfig | undefined> {
+  try {
+    return (await (await managerOf(nc, deadline)).streams.info(subjects.stream)).config;
+  } catch (error) {
+    if (serverErrorCode(error) === STREAM_NOT_FOUND) return undefined;
+    throw error;
+  }
+}
+
+async function create(
+  nc: NatsConnectionLike,
+  options: ResolvedOptions,
+  subjects: Subjects,
+  deadline: number,
+): Promise<StreamConfig> {
+  if (!options.createBucket) {
+    throw new SessionStoreError(
+      "ERR_SESSION_BUCKET_MISSING",
+      `There is no bucket "${options.bucket}", and \`createBucket\` is false. Create it (nats kv add), or open the store once with \`createBucket: true\`.`,
+    );
+  }
+  const config = newBucketConfig(options, subjects, hasMessageTtl(nc)) as StreamConfig;
+  try {
+    return (await (await managerOf(nc, deadline)).streams.add({ ...config, name: subjects.stream })).config;
+  } catch (error) {
+    // Another process was faster, with other options; what it made is checked like any bucket we find.
+    const theirs = serverErrorCode(error) === STREAM_NAME_IN_USE && (await find(nc, subjects, deadline));
+    if (theirs) return theirs;
+    throw error;
+  }
+}
+
+async function mend(
+  nc: NatsConnectionLike,
+  found: StreamConfig,
+  options: ResolvedOptions,
+  subjects: Subjects,
+  deadline: number,
+): Promise<StreamConfig> {
+  const ttls = hasMessageTtl(nc);
+  const list = differences(found, options, subjects, ttls);
+  const final = list.filter(({ mendable }) => !mendable);
+  const asIs = list.length === 0 && !(options.updateBucket && !found.republish);
+  if (asIs) return found;
+  if (final.length > 0 || !options.updateBucket) throw mismatch(options.bucket, list, final.length === 0);
+
+  const wanted = mendedConfig(found, list, subjects);
+  const { config } = await (await managerOf(nc, deadline)).streams.update(subjects.stream, wanted);
+  // A server that does not know a field drops it without a word.
+  const left = differences(config, options, subjects, ttls);
+  if (left.length > 0) throw mismatch(options.bucket, left, false);
+  return config;
+}
+
+function mismatch(bucket: string, list: Difference[], mendable: boolean): SessionStoreError {
+  const found = list.map(
+    ({ field, found, wanted, why }) =>
+      `${field} is ${JSON.stringify(found) ?? "not set"}, expected ${JSON.stringify(wanted)} (${why})`,
+  );
+  const mend = mendable
+    ? "Open the store with `updateBucket: true` to change it, or use another bucket."
+    : "This cannot be changed in place: use another bucket, or other options.";
+  return new SessionStoreError(
+    "ERR_SESSION_BUCKET_MISMATCH",
+    `The bucket "${bucket}" does not fit: ${found.join("; ")}. ${mend}`,
+  );
+}
+
+/** Per-message TTLs came with server 2.11 (ADR-43); older servers drop the setting and ignore the header. */
+function hasMessageTtl(nc: NatsConnectionLike): boolean {
+  const [major = 0, minor = 0] = (nc.info?.version ?? "0.0").split(".").map(Number);
+  return major > 2 || (major === 2 && minor >= 11);
+}
+
+/** Both generations of the client serve as connection of the same JetStream package. */
+function managerOf(nc: NatsConnectionLike, deadline: number): Promise<JetStreamManager> {
+  const timeout = Math.max(1, deadline - performance.now());
+  return jetstreamManager(nc as never, { checkAPI: false, timeout });
+}

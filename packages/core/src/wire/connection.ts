@@ -1,0 +1,50 @@
+import type { NatsConnectionLike } from "../types.js";
+
+export type ConnectionEvent =
+  | { type: "disconnected" }
+  | { type: "reconnected" }
+  | { type: "closed" }
+  | { type: "refused"; operation: string; subject: string };
+
+/** Where the two generations of the client put the details of a refused permission. */
+interface Status {
+  readonly type: string;
+  readonly error?: { readonly operation?: string; readonly subject?: string };
+  readonly permissionContext?: { readonly operation?: string; readonly subject?: string };
+}
+
+/**
+ * Tells of what happens to a connection, for both generations of the client.
+ * @returns a function that ends the watch
+ */
+export function watchConnection(
+  nc: NatsConnectionLike,
+  listener: (event: ConnectionEvent) => void,
+): () => void {
+  let watching = true;
+  const tell = (event: ConnectionEvent) => {
+    if (watching) listener(event);
+  };
+  const statuses = nc.status() as AsyncIterable<Status> & { stop?(): void };
+
+  void (async () => {
+    for await (const status of statuses) {
+      if (status.type === "disconnect") tell({ type: "disconnected" });
+      else if (status.type === "reconnect") tell({ type: "reconnected" });
+      else if (status.type === "error") {
+        const { operation, subject } = status.error ?? status.permissionContext ?? {};
+        if (operation && subject) tell({ type: "refused", operation, subject });
+      }
+    }
+  })().catch(() => {});
+  void nc.closed().then(
+    () => tell({ type: "closed" }),
+    () => tell({ type: "closed" }),
+  );
+
+  return () => {
+    watching = false;
+    // Ends the iteration now; `return()` would wait for the next status, which may never come.
+    statuses.stop?.();
+  };
+}

@@ -1,0 +1,120 @@
+import { SessionStoreError } from "../errors.js";
+
+/** An error answer of JetStream's, as it stands in a reply. */
+export interface ApiError {
+  readonly code?: number;
+  readonly err_code?: number;
+  readonly description?: string;
+}
+
+/** JetStream's error numbers that mean something to a session store. */
+export const API = {
+  wrongLastSequence: 10071,
+  writeInFlight: 10164,
+  messageTooLarge: 10054,
+  bucketFull: 10077,
+  insufficientResources: 10023,
+  streamNotFound: 10059,
+  noMessage: 10037,
+  ttlDisabled: 10166,
+  jetStreamOff: 10039,
+  jetStreamOffForAccount: 10076,
+} as const;
+
+/** The error for an outage: nobody answered, so nothing is known of the session. */
+export function unavailable(why: string, cause?: unknown): SessionStoreError {
+  return new SessionStoreError("ERR_SESSION_UNAVAILABLE", `Sessions cannot be reached: ${why}.`, cause);
+}
+
+/** The error for an answer by which the server refused a request. */
+export function apiError(error: ApiError, stream: string): SessionStoreError {
+  switch (error.err_code) {
+    case API.bucketFull:
+    case API.insufficientResources:
+      return new SessionStoreError(
+        "ERR_SESSION_BUCKET_FULL",
+        `The bucket is full (${error.description}). Raise \`maxBytes\` or the server's storage limit.`,
+      );
+    case API.streamNotFound:
+      return new SessionStoreError(
+        "ERR_SESSION_BUCKET_MISSING",
+        `The bucket's stream "${stream}" does not exist. Open the store again to create it.`,
+      );
+    case API.ttlDisabled:
+      return new SessionStoreError(
+        "ERR_SESSION_BUCKET_MISMATCH",
+        `The stream "${stream}" no longer allows a TTL per message (allow_msg_ttl).`,
+      );
+    case API.jetStreamOff:
+    case API.jetStreamOffForAccount:
+      return new SessionStoreError(
+        "ERR_SESSION_JETSTREAM_OFF",
+        "JetStream is not enabled for this account. Enable it in the server's configuration.",
+      );
+    default:
+      return error.code === 503
+        ? unavailable(`JetStream answered ${error.err_code}, ${error.description}`)
+        : new SessionStoreError(
+            "ERR_SESSION_SERVER",
+            `The server refused: ${error.description} (${error.err_code ?? error.code}).`,
+          );
+  }
+}
+
+/** JetStream's error number in an error thrown by a client, if it is one. */
+export function serverErrorCode(error: unknown): number | undefined {
+  return apiErrorOf(error)?.err_code;
+}
+
+/** The error for something thrown by a client while a bucket is opened or asked about. */
+export function managementError(error: unknown, stream: string): Error {
+  if (error instanceof SessionStoreError || error instanceof TypeError) return error;
+  const answer = apiErrorOf(error);
+  if (answer) {
+    const mapped = apiError(answer, stream);
+    return new SessionStoreError(mapped.code, mapped.message, error);
+  }
+  const { name, code, message, cause } = error as Error & { code?: unknown };
+  const inner = cause as { name?: string; message?: string } | undefined;
+  if (
+    name === "PermissionViolationError" ||
+    inner?.name === "PermissionViolationError" ||
+    code === "PERMISSIONS_VIOLATION"
+  ) {
+    const text = inner?.message ?? message;
+    const subject = /"([^"]+)"/.exec(text)?.[1] ?? "unknown";
+    return new SessionStoreError(
+      "ERR_SESSION_PERMISSION",
+      `The account has no permission for "${subject}".`,
+      error,
+    );
+  }
+  // 2.x says "503" where 3.x throws NoRespondersError, which the JetStream package turns into its own.
+  if (name === "JetStreamNotEnabled" || name === "NoRespondersError" || code === "503") {
+    return new SessionStoreError(
+      "ERR_SESSION_JETSTREAM_OFF",
+      "JetStream does not answer: it is not enabled on the server (nats-server -js), or it is not reachable.",
+      error,
+    );
+  }
+  if (OUTAGES.has(name) || OUTAGES.has(code)) return unavailable("no answer from NATS in time", error);
+  return new SessionStoreError("ERR_SESSION_SERVER", `The bucket could not be opened: ${message}.`, error);
+}
+
+/** Names (3.x) and codes (2.x) of the clients' errors for a server that does not answer or cannot be reached. */
+const OUTAGES: ReadonlySet<unknown> = new Set([
+  "TimeoutError",
+  "ClosedConnectionError",
+  "DrainingConnectionError",
+  "ConnectionError",
+  "RequestError",
+  "TIMEOUT",
+  "CONNECTION_CLOSED",
+  "CONNECTION_DRAINING",
+  "DISCONNECT",
+]);
+
+function apiErrorOf(error: unknown): ApiError | undefined {
+  const method = (error as { apiError?: unknown } | undefined)?.apiError;
+  return typeof method === "function" ? (method.call(error) as ApiError) : undefined;
+}

@@ -1,0 +1,37 @@
+import type { ResolvedOptions } from "../options.js";
+import type { NatsConnectionLike } from "../types.js";
+import { type BucketState, bucketState, openBucket } from "./bucket.js";
+import { Entries } from "./entries.js";
+import { Mux } from "./mux.js";
+import { subjectsOf } from "./subjects.js";
+
+export type { BucketState } from "./bucket.js";
+export type { Entries, WriteAnswer } from "./entries.js";
+export type { Entry } from "./reply.js";
+export { walk } from "./walk.js";
+
+/** A bucket that is open: its entries and its counters. */
+export interface BucketConnection {
+  readonly entries: Entries;
+  /** The key of an entry from its subject. */
+  keyOf(subject: string): string;
+  state(): Promise<BucketState>;
+  /** Ends the subscription; the NATS connection is left alone. */
+  close(): void;
+}
+
+/** Opens the bucket over the caller's connection; see `openBucket` for what can go wrong. */
+export async function connectBucket(
+  nc: NatsConnectionLike,
+  options: ResolvedOptions,
+): Promise<BucketConnection> {
+  const subjects = subjectsOf(options.bucket);
+  const bucket = await openBucket(nc, options, subjects);
+  const mux = new Mux(nc, options.timeout);
+  return {
+    entries: new Entries(mux, subjects, bucket),
+    keyOf: (subject) => subject.slice(subjects.entry.length),
+    state: () => bucketState(nc, subjects, options.timeout),
+    close: () => mux.close(),
+  };
+}

@@ -1,0 +1,199 @@
+import { createInbox, type MsgHdrs } from "@nats-io/nats-core";
+import { SessionStoreError } from "../errors.js";
+import type { NatsConnectionLike } from "../types.js";
+import { type ConnectionEvent, watchConnection } from "./connection.js";
+import { unavailable } from "./failure.js";
+
+/** What the mux needs of a reply; both generations of the client have it. */
+export interface Reply {
+  readonly subject: string;
+  readonly data: Uint8Array;
+  readonly headers?: MsgHdrs | undefined;
+}
+
+export interface Request {
+  readonly subject: string;
+  readonly payload: Uint8Array;
+  readonly headers?: MsgHdrs | undefined;
+  /** When to give up, in ms of `performance.now()`. */
+  readonly deadline: number;
+  /** Whether sending it twice does no harm, so that it may be sent again after a reconnect. */
+  readonly idempotent: boolean;
+}
+
+/** The connection broke after the request was sent: nobody knows whether the server has seen it. */
+export class AnswerLost extends Error {}
+
+interface Pending {
+  readonly request: Request;
+  readonly resolve: (reply: Reply) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/**
+ * Requests and replies over one inbox subscription, with a map of what is pending and one shared timer for the
+ * deadlines. `nc.request` makes a timer, a stack trace and several promises for each request; here a request
+ * costs one promise and one map entry.
+ *
+ * While the connection is down, requests wait for it until their deadline. The client drops what it had
+ * buffered when it dials again and never says so, hence the watch on its status.
+ */
+export class Mux {
+  readonly #nc: NatsConnectionLike;
+  readonly #inbox: string;
+  readonly #timeout: number;
+  readonly #pending = new Map<string, Pending>();
+  #subscription: { unsubscribe(): void };
+  readonly #unwatch: () => void;
+  #sweepTimer: NodeJS.Timeout | undefined;
+  #next = 0;
+  #connected = true;
+  #refusal: SessionStoreError | undefined;
+
+  constructor(nc: NatsConnectionLike, timeout: number) {
+    this.#nc = nc;
+    this.#timeout = timeout;
+    this.#inbox = `${createInbox(inboxPrefixOf(nc))}.`;
+    this.#subscription = this.#subscribe();
+    this.#unwatch = watchConnection(nc, (event) => this.#onConnection(event));
+  }
+
+  /** The largest message that the server takes, headers included, in bytes. */
+  get maxPayload(): number {
+    return this.#nc.info?.max_payload ?? Number.POSITIVE_INFINITY;
+  }
+
+  /**
+   * @throws `ERR_SESSION_UNAVAILABLE`, `ERR_SESSION_PERMISSION`; {@link AnswerLost} for a request that is not
+   * idempotent.
+   */
+  request(request: Request): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      if (this.#refusal) return reject(this.#refusal);
+      if (this.#nc.isClosed()) return reject(unavailable("the NATS connection is closed"));
+      const token = (this.#next++).toString(36);
+      this.#pending.set(token, { request, resolve, reject });
+      this.#scheduleSweep();
+      if (this.#connected) this.#send(token, request);
+    });
+  }
+
+  /** Ends the subscription and the watch; what is still pending is rejected. */
+  close(): void {
+    this.#unwatch();
+    clearTimeout(this.#sweepTimer);
+    // On a connection that is closed or draining the subscription is gone or going, and the client would throw.
+    if (!this.#nc.isClosed() && !this.#nc.isDraining()) this.#subscription.unsubscribe();
+    this.#rejectAll(() => new SessionStoreError("ERR_SESSION_CLOSED", "The session store was closed."));
+  }
+
+  #subscribe(): { unsubscribe(): void } {
+    return this.#nc.subscribe(`${this.#inbox}*`, {
+      callback: (_error, message: Reply | undefined) => this.#onReply(message),
+    });
+  }
+
+  #send(token: string, { subject, payload, headers }: Request): void {
+    try {
+      const reply = this.#inbox + token;
+      this.#nc.publish(subject, payload, headers ? { reply, headers: headers as never } : { reply });
+    } catch (cause) {
+      this.#take(token)?.reject(unavailable("the NATS connection does not take messages", cause));
+    }
+  }
+
+  #onReply(message: Reply | undefined): void {
+    // A refused subscription calls back without a message; the status watch tells of it.
+    if (!message?.subject?.startsWith(this.#inbox)) return;
+    this.#take(message.subject.slice(this.#inbox.length))?.resolve(message);
+  }
+
+  #take(token: string): Pending | undefined {
+    const pending = this.#pending.get(token);
+    if (pending) this.#pending.delete(token);
+    return pending;
+  }
+
+  #onConnection(event: ConnectionEvent): void {
+    switch (event.type) {
+      case "disconnected":
+        this.#connected = false;
+        this.#dropUnsafe();
+        break;
+      case "reconnected":
+        this.#connected = true;
+        this.#dropUnsafe();
+        if (this.#refusal) {
+          // The client forgot the subscription when it was refused; permissions may have been mended meanwhile.
+          this.#refusal = undefined;
+          this.#subscription = this.#subscribe();
+        }
+        for (const [token, { request }] of [...this.#pending]) this.#send(token, request);
+        break;
+      case "closed":
+        this.#rejectAll(() => unavailable("the NATS connection is closed"));
+        break;
+      case "refused":
+        this.#onRefused(event.operation, event.subject);
+        break;
+    }
+  }
+
+  /** What was sent and must not be sent twice fails now, so that its caller can look whether it was done. */
+  #dropUnsafe(): void {
+    for (const [token, { request, reject }] of [...this.#pending]) {
+      if (request.idempotent) continue;
+      this.#pending.delete(token);
+      reject(new AnswerLost("The connection was lost before the answer came."));
+    }
+  }
+
+  #onRefused(operation: string, subject: string): void {
+    const error = new SessionStoreError(
+      "ERR_SESSION_PERMISSION",
+      `The account has no permission for the ${operation} to "${subject}".`,
+    );
+    if (operation === "subscription") {
+      if (!subject.startsWith(this.#inbox)) return;
+      this.#refusal = error;
+      this.#rejectAll(() => error);
+      return;
+    }
+    for (const [token, { request, reject }] of [...this.#pending]) {
+      if (request.subject !== subject) continue;
+      this.#pending.delete(token);
+      reject(error);
+    }
+  }
+
+  #rejectAll(error: () => Error): void {
+    const all = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const { reject } of all) reject(error());
+  }
+
+  /** One timer for all; it runs only while something is pending and never keeps the process alive. */
+  #scheduleSweep(): void {
+    if (this.#sweepTimer) return;
+    const interval = Math.min(100, Math.max(1, this.#timeout / 20));
+    this.#sweepTimer = setTimeout(() => {
+      this.#sweepTimer = undefined;
+      this.#sweep(performance.now() + interval);
+      if (this.#pending.size > 0) this.#scheduleSweep();
+    }, interval).unref();
+  }
+
+  /** Rejects what would be overdue at the next sweep: a deadline is kept a little early, never late. */
+  #sweep(nextSweep: number): void {
+    for (const [token, { request, reject }] of [...this.#pending]) {
+      if (request.deadline >= nextSweep) continue;
+      this.#pending.delete(token);
+      reject(unavailable(`no answer from NATS within ${this.#timeout} ms`));
+    }
+  }
+}
+
+/** Both generations keep the options of the connection there, though neither declares it. */
+function inboxPrefixOf(nc: NatsConnectionLike): string | undefined {
+  return (nc as { options?: { inboxPrefix?: string } }).options?.inboxPrefix;
+}

@@ -1,0 +1,73 @@
+import { SessionStoreError } from "../errors.js";
+import { corrupt } from "../record.js";
+import { API, type ApiError, apiError } from "./failure.js";
+import type { Reply } from "./mux.js";
+
+/** An entry of the bucket as the server has it: a session, or the marker of one that has ended. */
+export interface Entry {
+  /** The NATS subject of the entry. */
+  readonly subject: string;
+  readonly revision: number;
+  readonly value: Uint8Array;
+  /** True for a delete marker, ours or the server's own. */
+  readonly deleted: boolean;
+  /** The value of a header, or an empty string. */
+  readonly header: (name: string) => string;
+}
+
+/** Whether the reply is the server's word that nobody listens on the subject. */
+export function isNoResponders(reply: Reply): boolean {
+  return reply.data.length === 0 && reply.headers?.code === 503;
+}
+
+/** The entry in the reply to a direct get (ADR-31); `null` for "no message". */
+export function directEntry(reply: Reply): Entry | null {
+  const { headers } = reply;
+  if (headers?.code === 404) return null;
+  if (headers?.code !== 0) {
+    throw new SessionStoreError(
+      "ERR_SESSION_SERVER",
+      `The server refused a read: ${headers?.code ?? "no headers"} ${headers?.description ?? ""}.`,
+    );
+  }
+  return entryOf(headers.get("Nats-Subject"), Number(headers.get("Nats-Sequence")), reply.data, (name) =>
+    headers.get(name),
+  );
+}
+
+/** The entry in the reply to a read from the leader; `null` for "no message". */
+export function leaderEntry(reply: Reply, stream: string): Entry | null {
+  const answer = JSON.parse(Buffer.from(reply.data).toString()) as {
+    error?: ApiError;
+    message?: { subject: string; seq: number; hdrs?: string; data?: string };
+  };
+  if (answer.error?.err_code === API.noMessage) return null;
+  if (answer.error || !answer.message) throw apiError(answer.error ?? {}, stream);
+  const { subject, seq, hdrs = "", data = "" } = answer.message;
+  const headers = parseHeaderBlock(Buffer.from(hdrs, "base64").toString());
+  return entryOf(subject, seq, Buffer.from(data, "base64"), (name) => headers.get(name) ?? "");
+}
+
+export function tooLarge(size: number, limit: number): SessionStoreError {
+  return new SessionStoreError(
+    "ERR_SESSION_TOO_LARGE",
+    `The session takes ${size} bytes, but the server or the bucket allows ${limit}. Keep less in the session, or raise the server's max_payload or the bucket's maximum value size.`,
+  );
+}
+
+function entryOf(subject: string, revision: number, value: Uint8Array, header: Entry["header"]): Entry {
+  if (!Number.isSafeInteger(revision) || revision < 1) throw corrupt("the server gave no revision for it");
+  // ADR-8: DEL and PURGE are deletions by a client; ADR-43: the server's own marker names its reason.
+  const deleted = header("KV-Operation") !== "" || header("Nats-Marker-Reason") !== "";
+  return { subject, revision, value, deleted, header };
+}
+
+/** A stored header block: `NATS/1.0`, then a header a line (ADR-4). */
+function parseHeaderBlock(block: string): Map<string, string> {
+  const headers = new Map<string, string>();
+  for (const line of block.split("\r\n").slice(1)) {
+    const colon = line.indexOf(":");
+    if (colon > 0) headers.set(line.slice(0, colon), line.slice(colon + 1).trim());
+  }
+  return headers;
+}
