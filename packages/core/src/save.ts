@@ -6,6 +6,7 @@ import { expiryOf, isLive, lifeOf, ttlSeconds } from "./expiry.js";
 import type { Metadata } from "./record.js";
 import { serialize } from "./serializer.js";
 import { StoredRecord } from "./stored-record.js";
+import { touchSession } from "./touch.js";
 import type { SaveOptions, SaveResult } from "./types.js";
 import type { WriteAnswer } from "./wire/index.js";
 
@@ -28,7 +29,7 @@ export async function saveSession<T extends object>(
   context: Context,
   handle: string,
   data: T,
-  { record: given, ttl }: SaveOptions<T>,
+  { record: given, ttl, touchUnchanged = false }: SaveOptions<T>,
 ): Promise<SaveResult<T>> {
   const { options, bucket } = context;
   const life = lifeOf(ttl, options);
@@ -39,6 +40,10 @@ export async function saveSession<T extends object>(
     return GONE;
   }
   const value = await serialize(data, options.serializer);
+  if (touchUnchanged && record && Buffer.compare(value, StoredRecord.valueOf(record)) === 0) {
+    const touched = await touchSession(context, handle, record, { ttl });
+    return touched.outcome === "gone" ? GONE : { outcome: "saved", record: touched.record };
+  }
   const key = context.keyStart + handle;
 
   let base: Base = record ?? NOTHING;

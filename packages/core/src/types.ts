@@ -51,6 +51,8 @@ export interface SaveOptions<T extends object = SessionData> {
   record?: SessionRecord<T> | undefined;
   /** Life from now in ms; default: the store's `ttl`. Zero or less ends the session. */
   ttl?: number | undefined;
+  /** Data that serialise to what the record was loaded with are not stored again: the save is a touch. Default: false. */
+  touchUnchanged?: boolean | undefined;
 }
 
 export interface TouchOptions {

@@ -1,1 +1,9 @@
-export {};
+export {
+  handleOf,
+  type SessionErrorCode,
+  SessionStoreError,
+  type SessionStoreOptions,
+  type SessionStoreSource,
+} from "nats-session-store";
+export type { KoaSessionData } from "./life.js";
+export { type CallOptions, NatsStore } from "./nats-store.js";

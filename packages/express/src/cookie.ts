@@ -1,0 +1,60 @@
+import type { SessionData } from "express-session";
+
+/** A cookie as express-session keeps it: an instance of its Cookie class, or what came of it through JSON. */
+export interface StoredCookie {
+  originalMaxAge?: number | null;
+  expires?: Date | string | null;
+  toJSON?: () => StoredCookie;
+  [attribute: string]: unknown;
+}
+
+/** Reading and setting a cookie's maxAge may take a tick of the clock each; less than this is no change. */
+const CLOCK_TICKS = 1000;
+
+/**
+ * The life in ms that a cookie asks for: its original maxAge counted from now (its `expires` is as old as the
+ * request, or older), else its `expires`, else the store's `ttl`.
+ */
+export function lifeOfCookie(cookie: StoredCookie, now: number): number | undefined {
+  if (typeof cookie.originalMaxAge === "number") return cookie.originalMaxAge;
+  if (cookie.expires == null) return undefined;
+  const expires = new Date(cookie.expires).getTime();
+  return Number.isNaN(expires) ? undefined : expires - now;
+}
+
+/**
+ * The session as it is stored. Where the cookie has a maxAge its `expires` is left out: it changes with every
+ * request, and the store keeps the time beside the value.
+ */
+export function toStored(session: SessionData): SessionData & { cookie: StoredCookie } {
+  return { ...session, cookie: withoutExpiry(cookieOf(session)) as SessionData["cookie"] & StoredCookie };
+}
+
+/** Puts the true `expires` back into the cookie of a session that was stored by `toStored`. */
+export function restoreExpiry(cookie: StoredCookie, expiresAt: number): void {
+  // As text, which is what Store.createSession turns into a Date (express-session, session/store.js).
+  if (typeof cookie.originalMaxAge === "number") cookie.expires = new Date(expiresAt).toISOString();
+}
+
+/** Whether anything but the passing of time makes the two cookies differ. */
+export function isSameCookie(stored: StoredCookie, session: SessionData): boolean {
+  const { originalMaxAge: before, ...old } = stored;
+  const { originalMaxAge: after, ...current } = withoutExpiry(cookieOf(session));
+  const sameLife =
+    typeof before === "number" && typeof after === "number"
+      ? Math.abs(before - after) < CLOCK_TICKS
+      : (before ?? null) === (after ?? null);
+  return sameLife && JSON.stringify(old) === JSON.stringify(current);
+}
+
+/** The plain attributes of a session's cookie. */
+export function cookieOf(session: SessionData): StoredCookie {
+  const cookie = (session.cookie ?? {}) as unknown as StoredCookie;
+  return typeof cookie.toJSON === "function" ? cookie.toJSON() : cookie;
+}
+
+function withoutExpiry(cookie: StoredCookie): StoredCookie {
+  if (typeof cookie.originalMaxAge !== "number") return cookie;
+  const { expires: _expires, ...rest } = cookie;
+  return rest;
+}

@@ -1,0 +1,202 @@
+import session, { type SessionData } from "express-session";
+import {
+  type NatsConnectionLike,
+  openSessionStore,
+  type SessionRecord,
+  type SessionStore,
+  SessionStoreError,
+  type SessionStoreOptions,
+  type SessionStoreSource,
+  sessionStoreFrom,
+} from "nats-session-store";
+import { answer, type Callback } from "./callback.js";
+import {
+  cookieOf,
+  isSameCookie,
+  lifeOfCookie,
+  restoreExpiry,
+  type StoredCookie,
+  toStored,
+} from "./cookie.js";
+
+type Request = Parameters<session.Store["createSession"]>[0];
+
+/** What is remembered of a session object between its load and its next write. */
+interface Loaded {
+  readonly record: SessionRecord<SessionData>;
+  /** The cookie as it is stored; the record's own becomes the live one of the request. */
+  readonly cookie: StoredCookie;
+}
+
+/**
+ * Sessions of express-session in NATS. Every method takes a callback, as express-session calls them, or returns
+ * a promise where it is given none.
+ *
+ * @example
+ * const store = await NatsStore.open(nc, { ttl: 86_400_000 });
+ * app.use(session({ secret, resave: false, saveUninitialized: false, store }));
+ */
+export class NatsStore extends session.Store {
+  /** The store that this one stands on: records, revisions, handles, iteration over all sessions. */
+  readonly sessions: SessionStore<SessionData>;
+
+  /**
+   * Keyed by the data that `get` gave and by the session made of it, so that the revision travels with the
+   * session and leaves no trace in it.
+   */
+  readonly #loaded = new WeakMap<object, Loaded>();
+
+  /** @param source a store of `openSessionStore`, a promise of one, or a function that opens one */
+  constructor(source: SessionStoreSource<SessionData>) {
+    super();
+    this.sessions = sessionStoreFrom(source);
+  }
+
+  /** Opens the store; options and errors are those of `openSessionStore`. */
+  static async open(
+    nc: NatsConnectionLike | PromiseLike<NatsConnectionLike>,
+    options?: SessionStoreOptions,
+  ): Promise<NatsStore> {
+    return new NatsStore(await openSessionStore<SessionData>(nc, options));
+  }
+
+  /** The session's data, or `null` when the server says that there is none. An outage is an error. */
+  override get(id: string): Promise<SessionData | null>;
+  override get(id: string, callback: Callback<SessionData | null>): void;
+  override get(id: string, callback?: Callback<SessionData | null>): Promise<SessionData | null> | undefined {
+    return answer(this.#get(id), callback);
+  }
+
+  /** Stores the session. One that was destroyed elsewhere since it was loaded stays destroyed. */
+  override set(id: string, session: SessionData, callback?: Callback): Promise<void> | undefined {
+    return this.#answerOrTell(this.#set(id, session), callback);
+  }
+
+  /** Renews the session's life; stores a changed cookie at once. */
+  override touch(id: string, session: SessionData, callback?: Callback): Promise<void> | undefined {
+    return this.#answerOrTell(this.#touch(id, session), callback);
+  }
+
+  /** Ends the session for good, whoever else is writing it. */
+  override destroy(id: string, callback?: Callback): Promise<void> | undefined {
+    return this.#answerOrTell(this.#destroy(id), callback);
+  }
+
+  /** The data of all live sessions, as one list; `sessions.all()` goes through them without one. */
+  override all(): Promise<SessionData[]>;
+  override all(callback: Callback<SessionData[]>): void;
+  override all(callback?: Callback<SessionData[]>): Promise<SessionData[]> | undefined {
+    return answer(this.#all(), callback);
+  }
+
+  /** How many sessions are live; `sessions.count()` is an estimate in constant time. */
+  override length(): Promise<number>;
+  override length(callback: Callback<number>): void;
+  override length(callback?: Callback<number>): Promise<number> | undefined {
+    return answer(this.sessions.count({ exact: true }), callback);
+  }
+
+  /** Handles of all live sessions, as one list. Ids are not stored. */
+  ids(): Promise<string[]>;
+  ids(callback: Callback<string[]>): void;
+  ids(callback?: Callback<string[]>): Promise<string[]> | undefined {
+    return answer(listOf(this.sessions.ids()), callback);
+  }
+
+  /** Destroys all sessions. */
+  override clear(callback?: Callback): Promise<void> | undefined {
+    return this.#answerOrTell(this.sessions.clear(), callback);
+  }
+
+  /** Waits for what is under way and ends the store's subscription. The connection stays open. */
+  close(): Promise<void> {
+    return this.sessions.close();
+  }
+
+  /** Called by express-session for each session that it loads or reloads: hands the revision on. */
+  override createSession(req: Request, data: SessionData): session.Session & SessionData {
+    const created = super.createSession(req, data);
+    const loaded = this.#loaded.get(data);
+    if (loaded) this.#loaded.set(created, loaded);
+    return created;
+  }
+
+  async #get(id: string): Promise<SessionData | null> {
+    const record = await this.sessions.load(id);
+    return record && this.#given(record);
+  }
+
+  async #set(id: string, session: SessionData): Promise<void> {
+    const stored = toStored(session);
+    const { record } = await this.sessions.save(id, stored, {
+      record: this.#loadedOf(id, session)?.record,
+      ttl: lifeOfCookie(cookieOf(session), Date.now()),
+    });
+    if (record) this.#loaded.set(session, { record, cookie: stored.cookie });
+  }
+
+  async #touch(id: string, session: SessionData): Promise<void> {
+    const loaded = this.#loadedOf(id, session) ?? (await this.#load(id));
+    if (!loaded) return;
+    // express-session leaves the cookie out of its check for changes, so a new maxAge comes as a touch.
+    if (!isSameCookie(loaded.cookie, session)) return this.#set(id, session);
+    const ttl = lifeOfCookie(cookieOf(session), Date.now());
+    const { record } = await this.sessions.touch(id, loaded.record, { ttl });
+    if (record) this.#loaded.set(session, { record, cookie: loaded.cookie });
+  }
+
+  async #destroy(id: string): Promise<void> {
+    await this.sessions.destroy(id);
+  }
+
+  async #all(): Promise<SessionData[]> {
+    const list: SessionData[] = [];
+    for await (const record of this.sessions.all()) list.push(this.#given(record));
+    return list;
+  }
+
+  /** A record's data as express-session is to see them. */
+  #given(record: SessionRecord<SessionData>): SessionData {
+    const { data } = record;
+    const cookie = data.cookie as unknown as StoredCookie | undefined;
+    if (typeof cookie !== "object" || cookie === null) {
+      throw new SessionStoreError(
+        "ERR_SESSION_CORRUPT",
+        "The stored session has no cookie: it was not written by express-session.",
+      );
+    }
+    this.#loaded.set(data, { record, cookie: { ...cookie } });
+    restoreExpiry(cookie, record.expiresAt);
+    return data;
+  }
+
+  async #load(id: string): Promise<Loaded | undefined> {
+    const record = await this.sessions.load(id);
+    return record ? this.#loaded.get(this.#given(record)) : undefined;
+  }
+
+  /** What is known of the session object, unless it is being stored under another id than it came from. */
+  #loadedOf(id: string, session: SessionData): Loaded | undefined {
+    const loaded = this.#loaded.get(session);
+    return loaded?.record.handle === this.sessions.handleOf(id) ? loaded : undefined;
+  }
+
+  /**
+   * express-session calls `destroy` without a callback for `req.session.destroy()`, and drops the promise. That
+   * must not end the process; the error is told to whoever listens for it.
+   */
+  #answerOrTell(promise: Promise<void>, callback: Callback | undefined): Promise<void> | undefined {
+    if (!callback) {
+      promise.catch((error) => {
+        if (this.listenerCount("error") > 0) this.emit("error", error);
+      });
+    }
+    return answer(promise, callback);
+  }
+}
+
+async function listOf<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const list: T[] = [];
+  for await (const item of items) list.push(item);
+  return list;
+}

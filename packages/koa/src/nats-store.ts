@@ -1,0 +1,107 @@
+import {
+  type NatsConnectionLike,
+  openSessionStore,
+  type SessionRecord,
+  type SessionStore,
+  type SessionStoreOptions,
+  type SessionStoreSource,
+  sessionStoreFrom,
+} from "nats-session-store";
+import { asBrowserSession, type KoaSessionData, lifeOfSet, toStored } from "./life.js";
+
+/** What koa-session passes to every call of a store. */
+export interface CallOptions {
+  /** The Koa context of the request. */
+  // biome-ignore lint/suspicious/noExplicitAny: as koa-session declares it
+  ctx?: any;
+  rolling?: boolean;
+  changed?: boolean;
+}
+
+/**
+ * Sessions of koa-session in NATS, for its option `store`.
+ *
+ * @example
+ * const store = await NatsStore.open(nc, { ttl: 86_400_000 });
+ * app.use(session({ store }, app));
+ */
+export class NatsStore {
+  /** The store that this one stands on: records, revisions, handles, iteration over all sessions. */
+  readonly sessions: SessionStore<KoaSessionData>;
+
+  /** Keyed by the Koa context: a request has one session at a time. */
+  readonly #loaded = new WeakMap<object, SessionRecord<KoaSessionData>>();
+
+  /** @param source a store of `openSessionStore`, a promise of one, or a function that opens one */
+  constructor(source: SessionStoreSource<KoaSessionData>) {
+    this.sessions = sessionStoreFrom(source);
+  }
+
+  /** Opens the store; options and errors are those of `openSessionStore`. */
+  static async open(
+    nc: NatsConnectionLike | PromiseLike<NatsConnectionLike>,
+    options?: SessionStoreOptions,
+  ): Promise<NatsStore> {
+    return new NatsStore(await openSessionStore<KoaSessionData>(nc, options));
+  }
+
+  /** The session's data, or `null` when the server says that there is none. An outage is an error. */
+  async get(key: string, _maxAge?: unknown, { ctx }: CallOptions = {}): Promise<KoaSessionData | null> {
+    const record = await this.sessions.load(key);
+    if (!record) return null;
+    this.#remember(ctx, record);
+    // koa-session checks this time itself; the true one is the store's, which touches have moved.
+    return record.data._session ? record.data : { ...record.data, _expire: record.expiresAt };
+  }
+
+  /**
+   * Stores the session. Unchanged data only renew its life, whatever koa-session says of `changed`; a session
+   * that was destroyed elsewhere since it was loaded stays destroyed.
+   *
+   * @param maxAge ms, `"session"` or nothing
+   */
+  async set(key: string, data: KoaSessionData, maxAge?: unknown, { ctx }: CallOptions = {}): Promise<void> {
+    const loaded = this.#loadedOf(key, ctx);
+    const endsWithBrowser = data._session === true || (loaded?.data._session === true && isUnset(ctx));
+    const stored = endsWithBrowser ? asBrowserSession(toStored(data)) : toStored(data);
+    const { record } = await this.sessions.save(key, stored, {
+      record: loaded,
+      ttl: endsWithBrowser ? undefined : lifeOfSet(data, maxAge),
+      touchUnchanged: true,
+    });
+    if (record) this.#remember(ctx, record);
+  }
+
+  /** Ends the session for good, whoever else is writing it. */
+  async destroy(key: string, _options?: CallOptions): Promise<void> {
+    await this.sessions.destroy(key);
+  }
+
+  /** Waits for what is under way and ends the store's subscription. The connection stays open. */
+  close(): Promise<void> {
+    return this.sessions.close();
+  }
+
+  #remember(ctx: unknown, record: SessionRecord<KoaSessionData>): void {
+    if (isObject(ctx)) this.#loaded.set(ctx, record);
+  }
+
+  /** What is known of the request's session, unless it has another key by now (after `regenerate`). */
+  #loadedOf(key: string, ctx: unknown): SessionRecord<KoaSessionData> | undefined {
+    const record = isObject(ctx) ? this.#loaded.get(ctx) : undefined;
+    return record?.handle === this.sessions.handleOf(key) ? record : undefined;
+  }
+}
+
+/**
+ * After saving a session that ends with the browser, koa-session forgets that it does (lib/context, `save`): a
+ * second save in the same request comes as one for a day. Nobody having set a maxAge meanwhile tells the two
+ * apart.
+ */
+function isUnset(ctx: { sessionOptions?: { maxAge?: unknown } } | undefined): boolean {
+  return ctx?.sessionOptions !== undefined && ctx.sessionOptions.maxAge === undefined;
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
+}
