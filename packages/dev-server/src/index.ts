@@ -1,1 +1,12 @@
-export {};
+export { findNatsServer, natsServerVersion } from "./binary.js";
+export { startNatsCluster } from "./cluster.js";
+export { debianNatsServer } from "./debian.js";
+export { startNatsServer } from "./server.js";
+export type {
+  NatsCluster,
+  NatsClusterOptions,
+  NatsServer,
+  NatsServerBinary,
+  NatsServerOptions,
+  RestartOptions,
+} from "./types.js";

@@ -1,0 +1,33 @@
+import { debianNatsServer, type NatsServer, startNatsServer } from "nats-dev-server";
+import type { TestProject } from "vitest/node";
+
+declare module "vitest" {
+  export interface ProvidedContext {
+    /** A server with a TTL for each message (2.11 and later). */
+    currentServer: string;
+    /** A server of the time before, or nothing where none can be had. */
+    oldServer: string | undefined;
+  }
+}
+
+/** Starts the two servers that most tests share, each test with buckets of its own. */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const current = await startNatsServer();
+  const old = await startOldServer();
+  project.provide("currentServer", current.url);
+  project.provide("oldServer", old?.url);
+  return async () => {
+    await Promise.all([current.stop(), old?.stop()]);
+  };
+}
+
+async function startOldServer(): Promise<NatsServer | undefined> {
+  try {
+    const { path } = await debianNatsServer("bookworm");
+    return await startNatsServer({ binary: path });
+  } catch (error) {
+    if (process.env.CI) throw error;
+    console.warn(`No nats-server 2.9, its tests are left out: ${(error as Error).message}`);
+    return undefined;
+  }
+}

@@ -1,0 +1,51 @@
+import { randomUUID } from "node:crypto";
+import { connect as connectV3 } from "@nats-io/transport-node";
+import { connect as connectV2 } from "nats";
+import type { NatsConnectionLike } from "nats-session-store";
+import { inject } from "vitest";
+
+/** A connection of either client generation. */
+export type Connection = NatsConnectionLike & { close(): Promise<void>; flush(): Promise<void> };
+
+export const clients: Record<string, (options: { servers: string }) => Promise<Connection>> = {
+  "@nats-io/transport-node 3": (options) =>
+    connectV3({ maxReconnectAttempts: -1, reconnectTimeWait: 50, ...options }),
+  "nats 2.29": (options) => connectV2({ maxReconnectAttempts: -1, reconnectTimeWait: 50, ...options }),
+};
+
+export interface Variant {
+  /** Client and server, for the title of a suite. */
+  readonly name: string;
+  /** Whether the server removes each session by its own TTL. */
+  readonly ttls: boolean;
+  readonly url: string;
+  connect(): Promise<Connection>;
+}
+
+/** Every client generation on every kind of server. */
+export function variants(): Variant[] {
+  const servers = [
+    { name: "TTL per message", url: inject("currentServer"), ttls: true },
+    { name: "bucket TTL", url: inject("oldServer"), ttls: false },
+  ];
+  return servers.flatMap(({ name, url, ttls }) =>
+    url === undefined
+      ? []
+      : Object.entries(clients).map(([client, connect]) => ({
+          name: `${client}, ${name}`,
+          ttls,
+          url,
+          connect: () => connect({ servers: url }),
+        })),
+  );
+}
+
+/** A connection of the newer client to the newer server. */
+export function connectCurrent(): Promise<Connection> {
+  return connectV3({ servers: inject("currentServer"), maxReconnectAttempts: -1, reconnectTimeWait: 50 });
+}
+
+/** A bucket name that nobody else uses. */
+export function newBucket(): string {
+  return `test-${randomUUID()}`;
+}
