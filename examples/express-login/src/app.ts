@@ -1,0 +1,75 @@
+import {
+  assetCacheControl,
+  createUserDirectory,
+  demoAccounts,
+  Refusal,
+  readAssets,
+  type Site,
+  securityHeaders,
+} from "example-login-shared";
+import express, { type CookieOptions, type Express } from "express";
+import session, { type Store } from "express-session";
+import { errorPages } from "./error-pages.js";
+import { loginRoutes } from "./login-routes.js";
+
+export interface AppOptions {
+  /** Where sessions are kept. */
+  store: Store;
+  /** Signs the session cookie. */
+  secret: string;
+  /** Browsers come over TLS, which one proxy in front of the application ends. Default: `false`. */
+  secure?: boolean;
+  /** Default: `express-login`, with the prefix `__Host-` when `secure`. */
+  cookieName?: string;
+  /** Milliseconds until an unused session ends. Default: 24 hours. */
+  maxAge?: number;
+}
+
+export function createApp(options: AppOptions): Express {
+  const { store, secret, secure = false, maxAge = 24 * 60 * 60_000 } = options;
+  const cookieName = options.cookieName ?? `${secure ? "__Host-" : ""}express-login`;
+  const cookie: CookieOptions = { httpOnly: true, sameSite: "lax", secure, path: "/" };
+  const site: Site = { framework: "Express" };
+  const headers = securityHeaders(secure);
+
+  const app = express();
+  app.disable("x-powered-by");
+  app.set("trust proxy", secure ? 1 : false);
+  app.use((_req, res, next) => {
+    res.set(headers);
+    next();
+  });
+
+  app.get("/healthz", (_req, res) => {
+    res.type("text/plain").send("ok\n");
+  });
+  for (const { path, type, content } of readAssets()) {
+    app.get(path, (_req, res) => {
+      res.set({ "Content-Type": type, "Cache-Control": assetCacheControl }).send(content);
+    });
+  }
+  app.use((req, _res, next) => next(secure && !req.secure ? new Refusal(421) : undefined));
+
+  app.use(
+    session({
+      store,
+      secret,
+      name: cookieName,
+      cookie: { ...cookie, maxAge },
+      saveUninitialized: false,
+      resave: false,
+      rolling: true,
+    }),
+  );
+  app.use(
+    loginRoutes({
+      site,
+      accounts: demoAccounts,
+      users: createUserDirectory(demoAccounts),
+      forgetCookie: (res) => res.clearCookie(cookieName, cookie),
+    }),
+  );
+  app.use((_req, _res, next) => next(new Refusal(404)));
+  app.use(errorPages(site));
+  return app;
+}

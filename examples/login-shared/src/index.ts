@@ -1,0 +1,14 @@
+export { type Asset, assetCacheControl, readAssets } from "./assets.js";
+export { formField, holdsCsrfToken, newCsrfToken } from "./csrf.js";
+export { errorPage } from "./error-page.js";
+export { type Html, type HtmlValue, html } from "./html.js";
+export { layout, type Site } from "./layout.js";
+export { isStoreError, logLine, type Problem, problemOf, Refusal } from "./problem.js";
+export { type ProfileView, profilePage } from "./profile-page.js";
+export { securityHeaders } from "./security-headers.js";
+export { type ServeOptions, serve } from "./serve.js";
+export { type LoginSession, signedInSession } from "./session-data.js";
+export { readSettings, type Settings } from "./settings.js";
+export { type SignInView, signInPage } from "./sign-in-page.js";
+export { start } from "./start.js";
+export { type Account, createUserDirectory, demoAccounts, type User, type UserDirectory } from "./users.js";

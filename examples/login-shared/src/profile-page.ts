@@ -1,0 +1,50 @@
+import { html } from "./html.js";
+import { layout, type Site } from "./layout.js";
+import type { User } from "./users.js";
+
+export interface ProfileView {
+  csrf: string;
+  user: User;
+  /** Times this page was shown in this session. */
+  visits: number;
+  /** Unix milliseconds. */
+  signedInAt: number;
+}
+
+export function profilePage(site: Site, { csrf, user, visits, signedInAt }: ProfileView): string {
+  return layout(
+    site,
+    user.name,
+    html`<section class="card">
+<div class="person">
+<span class="avatar" aria-hidden="true">${initials(user.name)}</span>
+<div>
+<h1>${user.name}</h1>
+<p class="quiet">Signed in as <code>${user.id}</code></p>
+</div>
+</div>
+<dl class="facts">
+<div class="counter"><dt>${visits === 1 ? "visit" : "visits"} in this session</dt><dd id="visits">${visits}</dd></div>
+<div><dt>Signed in since</dt><dd><time datetime="${new Date(signedInAt).toISOString()}">${moment(signedInAt)}</time></dd></div>
+</dl>
+<div class="actions">
+<a class="button" href="/">Visit again</a>
+<form method="post" action="/sign-out">
+<input type="hidden" name="csrf" value="${csrf}">
+<button class="plain" type="submit">Sign out</button>
+</form>
+</div>
+</section>`,
+  );
+}
+
+const moment = (time: number): string => `${format.format(time)} UTC`;
+
+const format = new Intl.DateTimeFormat("en-GB", { dateStyle: "long", timeStyle: "short", timeZone: "UTC" });
+
+function initials(name: string): string {
+  const words = name.split(/\s+/).filter(Boolean);
+  return [words.at(0), words.length > 1 ? words.at(-1) : undefined]
+    .map((word) => (word === undefined ? "" : String.fromCodePoint(word.codePointAt(0) ?? 0)))
+    .join("");
+}

@@ -1,0 +1,64 @@
+import { createServer, type RequestListener } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { NatsConnection } from "@nats-io/transport-node";
+import { NatsStore as ExpressStore } from "connect-nats";
+import { createApp as createExpressApp } from "example-express-login";
+import { createApp as createKoaApp } from "example-koa-login";
+import { NatsStore as KoaStore } from "koa-session-nats";
+
+/** What the tests use of a `SessionStore`, whatever data it holds. */
+export interface Sessions {
+  ids(): AsyncIterable<string>;
+  save(...parameters: never): Promise<unknown>;
+}
+
+export interface RunningApp {
+  url: string;
+  sessions: Sessions;
+  close(): Promise<void>;
+}
+
+export interface LoginExample {
+  framework: string;
+  cookieName: string;
+  start(nc: NatsConnection, options?: { secure?: boolean }): Promise<RunningApp>;
+}
+
+const secret = "only for these tests";
+const storeOptions = { timeout: 500 };
+
+export const loginExamples: LoginExample[] = [
+  {
+    framework: "Express",
+    cookieName: "express-login",
+    async start(nc, options) {
+      const store = await ExpressStore.open(nc, storeOptions);
+      return listen(createExpressApp({ store, secret, ...options }), store);
+    },
+  },
+  {
+    framework: "Koa",
+    cookieName: "koa-login",
+    async start(nc, options) {
+      const store = await KoaStore.open(nc, storeOptions);
+      return listen(createKoaApp({ store, secret, ...options }).callback(), store);
+    },
+  },
+];
+
+async function listen(
+  listener: RequestListener,
+  store: { sessions: Sessions; close(): Promise<void> },
+): Promise<RunningApp> {
+  const server = createServer(listener);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    sessions: store.sessions,
+    async close() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+      await store.close();
+    },
+  };
+}

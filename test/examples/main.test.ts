@@ -1,0 +1,66 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type NatsServer, startNatsServer } from "nats-dev-server";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Browser, visitsOf } from "./browser.js";
+
+const { resolve } = createRequire(import.meta.url);
+let server: NatsServer;
+
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+
+afterAll(() => server?.stop());
+
+describe.each(["express-login", "koa-login"])("%s as a process", (name) => {
+  const script = join(dirname(resolve(`example-${name}`)), "main.js");
+
+  function run(env: NodeJS.ProcessEnv): ChildProcess & { errors: string } {
+    const child = fork(script, {
+      env: { ...process.env, NODE_ENV: "test", PORT: "0", ...env },
+      stdio: ["ignore", "ignore", "pipe", "ipc"],
+    });
+    const running = Object.assign(child, { errors: "" });
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      running.errors += text;
+    });
+    return running;
+  }
+
+  test.each([
+    { env: { PORT: "http" }, message: "Expected PORT to be a number from 0 to 65535, got http" },
+    { env: { PORT: "70000" }, message: "Expected PORT" },
+    { env: { NODE_ENV: "production", SESSION_SECRET: "" }, message: "Expected SESSION_SECRET to be set" },
+    { env: { NATS_URL: "nats://127.0.0.1:1" }, message: "did not start" },
+  ])("says in one line why it does not start with $env", async ({ env, message }) => {
+    const app = run(env);
+    expect(await once(app, "close")).toEqual([1, null]);
+    expect(app.errors).toContain(message);
+    expect(app.errors).not.toMatch(/^ +at /m);
+  });
+
+  test("finishes the request under way when it is told to stop, and goes on later", async () => {
+    const env = { NATS_URL: server.url, SESSION_SECRET: "kept by the test" };
+    const first = run(env);
+    const [{ url }] = await once(first, "message");
+    const browser = new Browser(url);
+    const csrf = await browser.signInToken();
+    const answer = browser.post("/sign-in", { csrf, user: "ada", password: "lovelace" });
+    await sleep(100);
+    const exit = once(first, "exit");
+    first.kill("SIGTERM");
+    expect((await answer).status).toBe(303);
+    expect(await exit).toEqual([0, null]);
+
+    const second = run(env);
+    const [{ url: secondUrl }] = await once(second, "message");
+    expect(visitsOf(await new Browser(secondUrl, browser.cookies).get("/"))).toBe(1);
+    const secondExit = once(second, "exit");
+    second.disconnect();
+    expect(await secondExit).toEqual([0, null]);
+  });
+});
