@@ -1,6 +1,7 @@
 import { isLive } from "./expiry.js";
 import type { ResolvedOptions } from "./options.js";
 import { decodeMetadata, type Metadata } from "./record.js";
+import { isSame } from "./serializer.js";
 import type { BucketConnection, Entry } from "./wire/index.js";
 
 /** What every operation of a store works with. */
@@ -40,6 +41,6 @@ export function isOurs(session: StoredSession, value: Uint8Array, metadata: Meta
     session.metadata.write === metadata.write &&
     session.metadata.createdAt === metadata.createdAt &&
     session.metadata.expiresAt === metadata.expiresAt &&
-    Buffer.compare(session.value, value) === 0
+    isSame(session.value, value)
   );
 }

@@ -1,4 +1,5 @@
 import { isBucketName, isPrefix } from "./key.js";
+import type { Resolve } from "./merge.js";
 import { jsonSerializer } from "./serializer.js";
 import type { SessionSerializer, SessionStoreOptions } from "./types.js";
 
@@ -28,6 +29,8 @@ export interface ResolvedOptions {
   readonly createBucket: boolean;
   readonly updateBucket: boolean;
   readonly serializer: SessionSerializer;
+  readonly onConflict: "merge" | "overwrite" | "error";
+  readonly resolve: Resolve;
 }
 
 type Check = (value: unknown) => string | undefined;
@@ -57,6 +60,11 @@ const CHECKS: { readonly [name in keyof Required<SessionStoreOptions>]: Check } 
   placement: fits("an object with `cluster` (string) or `tags` (array of strings)", isPlacement),
   createBucket: fits("a boolean", isBoolean),
   updateBucket: fits("a boolean", isBoolean),
+  onConflict: fits(
+    '"merge", "overwrite" or "error"',
+    (v) => v === "merge" || v === "overwrite" || v === "error",
+  ),
+  resolve: fits("a function", (v) => typeof v === "function"),
   serializer: fits("an object with the functions `stringify` and `parse`", isSerializer),
 };
 
@@ -99,6 +107,8 @@ export function resolveOptions(options: SessionStoreOptions = {}): ResolvedOptio
     createBucket: options.createBucket ?? true,
     updateBucket: options.updateBucket ?? false,
     serializer: options.serializer ?? jsonSerializer,
+    onConflict: options.onConflict ?? "merge",
+    resolve: options.resolve ?? ((_key, { ours }) => ours),
   };
 }
 

@@ -1,35 +1,38 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Context, deadlineOf, isOurs, liveSession } from "./context.js";
+import { type Context, deadlineOf, isOurs, liveSession, type StoredSession } from "./context.js";
 import { destroySession } from "./destroy.js";
 import { SessionStoreError } from "./errors.js";
 import { expiryOf, isLive, lifeOf, ttlSeconds } from "./expiry.js";
+import { mergeStored } from "./merge-stored.js";
 import type { Metadata } from "./record.js";
-import { serialize } from "./serializer.js";
+import { isSame, serialize } from "./serializer.js";
 import { StoredRecord } from "./stored-record.js";
 import { touchSession } from "./touch.js";
 import type { SaveOptions, SaveResult } from "./types.js";
 import type { WriteAnswer } from "./wire/index.js";
 
 /** Other writers may be faster this many times in a row. */
-const MOST_ATTEMPTS = 30;
+const MOST_ATTEMPTS = 100;
 
-/** Random pause before trying again after a conflict, in ms for each attempt so far. */
-const CONFLICT_PAUSE = 2;
+/** Random pause before trying again, in ms: up to this for each attempt so far, and up to the longest. */
+const PAUSE = 2;
+const LONGEST_PAUSE = 40;
 
 /** What a write builds on: the revision that must still be there, and when the session began. */
-interface Base {
+interface Ground {
   readonly revision: number;
   readonly createdAt: number | undefined;
 }
 
-const NOTHING: Base = { revision: 0, createdAt: undefined };
+const NOTHING: Ground = { revision: 0, createdAt: undefined };
+const GONE = { outcome: "gone", record: null } as const;
 
 /** Stores data on top of the revision that they were loaded with, or as a new session. */
 export async function saveSession<T extends object>(
   context: Context,
   handle: string,
   data: T,
-  { record: given, ttl, touchUnchanged = false }: SaveOptions<T>,
+  { record: given, ttl, source = data, touchUnchanged = false }: SaveOptions<T>,
 ): Promise<SaveResult<T>> {
   const { options, bucket } = context;
   const life = lifeOf(ttl, options);
@@ -39,60 +42,86 @@ export async function saveSession<T extends object>(
     await destroySession(context, handle);
     return GONE;
   }
-  const value = await serialize(data, options.serializer);
-  if (touchUnchanged && record && Buffer.compare(value, StoredRecord.valueOf(record)) === 0) {
+  const ours = await serialize(data, options.serializer);
+  const base = record && StoredRecord.baseOf(record, source);
+  if (record && base && touchUnchanged && isSame(ours, base)) {
     const touched = await touchSession(context, handle, record, { ttl });
     return touched.outcome === "gone" ? GONE : { outcome: "saved", record: touched.record };
   }
-  const key = context.keyStart + handle;
 
-  let base: Base = record ?? NOTHING;
+  const key = context.keyStart + handle;
+  let toStore = { data, value: ours };
+  if (record && base && !isSame(base, StoredRecord.valueOf(record))) {
+    toStore = await mergeStored(options, toStore, base, StoredRecord.valueOf(record));
+  }
+  let ground: Ground = record ?? NOTHING;
   // A record past its time is no ground to write on: somebody may have renewed the session, else it is gone.
-  let stale = record !== undefined && !isLive(record, Date.now(), options);
+  let mayWrite = record === undefined || isLive(record, Date.now(), options);
   for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt++) {
     const now = Date.now();
-    const createdAt = base.createdAt ?? now;
+    const createdAt = ground.createdAt ?? now;
     const expiresAt = expiryOf(now, life, createdAt, options);
     if (expiresAt <= now) return GONE;
-    const metadata: Metadata = {
-      createdAt,
-      expiresAt,
-      write: base.createdAt === undefined ? "create" : "update",
-    };
+    const write = ground.createdAt === undefined ? "create" : "update";
+    const metadata: Metadata = { createdAt, expiresAt, write };
+    const { value } = toStore;
 
     let answer: WriteAnswer = "conflict";
-    if (!stale) {
-      const write = { key, value, metadata, expected: base.revision, ttlSeconds: ttlSeconds(expiresAt, now) };
-      answer = await bucket.entries.write(write, deadline);
+    if (mayWrite) {
+      const ttlSecs = ttlSeconds(expiresAt, now);
+      const entry = { key, value, metadata, expected: ground.revision, ttlSeconds: ttlSecs };
+      answer = await bucket.entries.write(entry, deadline);
     }
-    if (typeof answer === "number") return saved(handle, data, answer, metadata, value);
+    if (typeof answer === "number") return stored(answer, metadata);
 
     const entry = await bucket.entries.readFromLeader(key, deadline);
     const theirs = liveSession(context, entry);
-    if (answer === "lost" && theirs && isOurs(theirs, value, metadata)) {
-      return saved(handle, data, theirs.revision, metadata, value);
-    }
+    if (answer === "lost" && theirs && isOurs(theirs, value, metadata))
+      return stored(theirs.revision, metadata);
     if (record && !theirs) return GONE;
-    base = theirs
+    if (record && base && theirs) toStore = await settle(record, base, theirs);
+    ground = theirs
       ? { revision: theirs.revision, createdAt: theirs.metadata.createdAt }
       : { revision: entry?.revision ?? 0, createdAt: undefined };
-    stale = false;
-    if (attempt > 1) await sleep(Math.random() * attempt * CONFLICT_PAUSE);
+    mayWrite = true;
+
+    const pause = Math.random() * Math.min(LONGEST_PAUSE, (attempt - 1) * PAUSE);
+    if (performance.now() + pause >= deadline) break;
+    if (pause > 0) await sleep(pause);
   }
   throw new SessionStoreError(
     "ERR_SESSION_CONTENTION",
-    `The session was changed by others ${MOST_ATTEMPTS} times while this save was tried.`,
+    "Others kept changing the session while it was saved.",
   );
-}
 
-const GONE = { outcome: "gone", record: null } as const;
+  /** What is to be stored now that somebody else has written. */
+  async function settle(record: StoredRecord<T>, base: Uint8Array, theirs: StoredSession) {
+    // Their write was a touch, or the first attempt of this one that did nothing: there is nothing to settle.
+    if (isSame(theirs.value, StoredRecord.valueOf(record)) && isSame(theirs.value, base))
+      return { data, value: ours };
+    if (options.onConflict === "overwrite") return { data, value: ours };
+    if (options.onConflict === "error") {
+      throw new SessionStoreError(
+        "ERR_SESSION_CONFLICT",
+        "The session was changed by others since it was loaded.",
+      );
+    }
+    return mergeStored(options, { data, value: ours }, base, theirs.value);
+  }
 
-function saved<T extends object>(
-  handle: string,
-  data: T,
-  revision: number,
-  { createdAt, expiresAt }: Metadata,
-  value: Uint8Array,
-): SaveResult<T> {
-  return { outcome: "saved", record: new StoredRecord(handle, data, revision, createdAt, expiresAt, value) };
+  function stored(revision: number, metadata: Metadata): SaveResult<T> {
+    const isMerged = toStore.value !== ours;
+    const held = isMerged ? { value: ours, source } : undefined;
+    return {
+      outcome: isMerged ? "merged" : "saved",
+      record: new StoredRecord({
+        handle,
+        data: toStore.data,
+        value: toStore.value,
+        revision,
+        metadata,
+        held,
+      }),
+    };
+  }
 }

@@ -43,6 +43,11 @@ export async function deserialize<T extends object>(
   return data as T;
 }
 
+/** Whether two serialised sessions are the same. */
+export function isSame(one: Uint8Array, other: Uint8Array): boolean {
+  return one === other || Buffer.compare(one, other) === 0;
+}
+
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
 }

@@ -96,7 +96,7 @@ export class NatsSessionStore<T extends object = SessionData> implements Session
 
   async #recordOf(handle: string, { revision, value, metadata }: StoredSession): Promise<StoredRecord<T>> {
     const data = await deserialize<T>(value, this.#context.options.serializer);
-    return new StoredRecord(handle, data, revision, metadata.createdAt, metadata.expiresAt, value);
+    return new StoredRecord({ handle, data, value, revision, metadata });
   }
 
   /** A listing is under way for as long as its reader takes; only its reads count as running. */

@@ -1,28 +1,62 @@
+import type { Metadata } from "./record.js";
 import type { SessionRecord } from "./types.js";
+
+interface Content<T extends object> {
+  readonly handle: string;
+  readonly data: T;
+  /** The bytes that are stored. */
+  readonly value: Uint8Array;
+  readonly revision: number;
+  readonly metadata: Metadata;
+  /** What the holder of the session has in hands where that is not what is stored: after a merge. */
+  readonly held?: Held | undefined;
+}
+
+/** The serialised data that a save came with, and the object they were taken from. */
+interface Held {
+  readonly value: Uint8Array;
+  readonly source: object;
+}
 
 /** A record together with the bytes it was read from or written as: a touch stores them again, unread. */
 export class StoredRecord<T extends object> implements SessionRecord<T> {
-  /** Not a public field: it is for the store alone, and nobody wants to see it logged. */
+  readonly handle: string;
+  readonly data: T;
+  readonly revision: number;
+  readonly createdAt: number;
+  readonly expiresAt: number;
+  /** Not public fields: they are for the store alone, and nobody wants to see them logged. */
   readonly #value: Uint8Array;
+  readonly #held: Held | undefined;
 
-  constructor(
-    readonly handle: string,
-    readonly data: T,
-    readonly revision: number,
-    readonly createdAt: number,
-    readonly expiresAt: number,
-    value: Uint8Array,
-  ) {
+  constructor({ handle, data, value, revision, metadata, held }: Content<T>) {
+    this.handle = handle;
+    this.data = data;
+    this.revision = revision;
+    this.createdAt = metadata.createdAt;
+    this.expiresAt = metadata.expiresAt;
     this.#value = value;
+    this.#held = held;
   }
 
-  /** The same data, stored again. */
-  renewed(revision: number, expiresAt: number): StoredRecord<T> {
-    return new StoredRecord(this.handle, this.data, revision, this.createdAt, expiresAt, this.#value);
+  /** The same session, stored again unchanged. */
+  renewed(revision: number, metadata: Metadata): StoredRecord<T> {
+    const { handle, data } = this;
+    return new StoredRecord({ handle, data, revision, metadata, value: this.#value, held: this.#held });
   }
 
+  /** The bytes that are stored. */
   static valueOf(record: StoredRecord<object>): Uint8Array {
     return record.#value;
+  }
+
+  /**
+   * What data from this source are to be compared with to see what their holder has changed. After a merge
+   * that is what the holder saved, not what is stored: they never saw the other side's keys, and those must not
+   * look as if they had been removed.
+   */
+  static baseOf(record: StoredRecord<object>, source: object): Uint8Array {
+    return record.#held?.source === source ? record.#held.value : record.#value;
   }
 
   /** @throws TypeError unless it is a record of this session that came from a store */

@@ -35,12 +35,12 @@ export async function touchSession<T extends object>(
       };
       answer = await bucket.entries.write(write, deadline);
     }
-    if (typeof answer === "number") return { outcome: "touched", record: record.renewed(answer, expiresAt) };
+    if (typeof answer === "number") return { outcome: "touched", record: record.renewed(answer, metadata) };
 
     const theirs = liveSession(context, await bucket.entries.readFromLeader(key, deadline));
     if (!theirs) return { outcome: "gone", record: null };
     if (answer === "lost" && isOurs(theirs, value, metadata)) {
-      return { outcome: "touched", record: record.renewed(theirs.revision, expiresAt) };
+      return { outcome: "touched", record: record.renewed(theirs.revision, metadata) };
     }
     // Whoever wrote meanwhile has renewed the life. The record stays what a later save is compared with.
     if (theirs.revision !== record.revision) return { outcome: "skipped", record };

@@ -1,3 +1,5 @@
+import type { Resolve } from "./merge.js";
+
 /** What a session holds when the caller names no type of its own. */
 export type SessionData = Record<string, unknown>;
 
@@ -22,9 +24,10 @@ export interface SessionRecord<T extends object = SessionData> {
 /**
  * What a save did:
  * - `saved`: the data are stored.
+ * - `merged`: the data are stored together with what others have changed since they were loaded.
  * - `gone`: the session was destroyed or has expired since it was loaded, and stays so. Nothing was stored.
  */
-export type SaveOutcome = "saved" | "gone";
+export type SaveOutcome = "saved" | "merged" | "gone";
 
 /**
  * What a touch did:
@@ -51,6 +54,11 @@ export interface SaveOptions<T extends object = SessionData> {
   record?: SessionRecord<T> | undefined;
   /** Life from now in ms; default: the store's `ttl`. Zero or less ends the session. */
   ttl?: number | undefined;
+  /**
+   * The object that the data were taken from, where they are a copy. Default: `data`. Who goes on with the same
+   * object after a merge does not have the other side's keys in it; they are then not taken for removed.
+   */
+  source?: object | undefined;
   /** Data that serialise to what the record was loaded with are not stored again: the save is a touch. Default: false. */
   touchUnchanged?: boolean | undefined;
 }
@@ -136,6 +144,14 @@ export interface SessionStoreOptions {
   createBucket?: boolean | undefined;
   /** Change an existing bucket where it differs in a way that matters. Default: false, which makes it an error. */
   updateBucket?: boolean | undefined;
+  /**
+   * What a save does that finds the session changed by others since it was loaded. `merge` (default): keep the
+   * changes of both sides, key by key; `overwrite`: ours replaces theirs; `error`: `ERR_SESSION_CONFLICT`. A
+   * session that was destroyed meanwhile stays destroyed in every case.
+   */
+  onConflict?: "merge" | "overwrite" | "error" | undefined;
+  /** Decides about a top-level key that was changed on both sides. Default: ours. */
+  resolve?: Resolve | undefined;
   /** Default: JSON. */
   serializer?: SessionSerializer | undefined;
 }

@@ -24,10 +24,15 @@ export function lifeOfCookie(cookie: StoredCookie, now: number): number | undefi
 
 /**
  * The session as it is stored. Where the cookie has a maxAge its `expires` is left out: it changes with every
- * request, and the store keeps the time beside the value.
+ * request, and the store keeps the time beside the value. A cookie that is the same as the one `loaded` is
+ * stored as that, to the tick of the clock, so that it does not count as changed.
  */
-export function toStored(session: SessionData): SessionData & { cookie: StoredCookie } {
-  return { ...session, cookie: withoutExpiry(cookieOf(session)) as SessionData["cookie"] & StoredCookie };
+export function toStored(
+  session: SessionData,
+  loaded: StoredCookie | undefined,
+): SessionData & { cookie: StoredCookie } {
+  const cookie = loaded && isSameCookie(loaded, session) ? loaded : withoutExpiry(cookieOf(session));
+  return { ...session, cookie: cookie as SessionData["cookie"] & StoredCookie };
 }
 
 /** Puts the true `expires` back into the cookie of a session that was stored by `toStored`. */

@@ -5,4 +5,4 @@ export {
   type SessionStoreOptions,
   type SessionStoreSource,
 } from "nats-session-store";
-export { NatsStore } from "./nats-store.js";
+export { type GoneEvent, NatsStore } from "./nats-store.js";

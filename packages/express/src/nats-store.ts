@@ -8,6 +8,7 @@ import {
   type SessionStoreOptions,
   type SessionStoreSource,
   sessionStoreFrom,
+  Turns,
 } from "nats-session-store";
 import { answer, type Callback } from "./callback.js";
 import {
@@ -21,6 +22,13 @@ import {
 
 type Request = Parameters<session.Store["createSession"]>[0];
 
+/** Told by the event `gone`: a session that was ended elsewhere was to be written, and stays ended. */
+export interface GoneEvent {
+  /** The session's public name. */
+  readonly handle: string;
+  readonly operation: "save" | "touch";
+}
+
 /** What is remembered of a session object between its load and its next write. */
 interface Loaded {
   readonly record: SessionRecord<SessionData>;
@@ -31,6 +39,8 @@ interface Loaded {
 /**
  * Sessions of express-session in NATS. Every method takes a callback, as express-session calls them, or returns
  * a promise where it is given none.
+ *
+ * Events: `gone` ({@link GoneEvent}), and `error` for a write that nobody waits for.
  *
  * @example
  * const store = await NatsStore.open(nc, { ttl: 86_400_000 });
@@ -45,6 +55,9 @@ export class NatsStore extends session.Store {
    * session and leaves no trace in it.
    */
   readonly #loaded = new WeakMap<object, Loaded>();
+
+  /** Writes of one session object, in the order they were asked for. */
+  readonly #turns = new Turns();
 
   /** @param source a store of `openSessionStore`, a promise of one, or a function that opens one */
   constructor(source: SessionStoreSource<SessionData>) {
@@ -69,12 +82,14 @@ export class NatsStore extends session.Store {
 
   /** Stores the session. One that was destroyed elsewhere since it was loaded stays destroyed. */
   override set(id: string, session: SessionData, callback?: Callback): Promise<void> | undefined {
-    return this.#answerOrTell(this.#set(id, session), callback);
+    const turn = this.#turns.run(session, () => this.#set(id, session));
+    return this.#answerOrTell(turn, callback);
   }
 
   /** Renews the session's life; stores a changed cookie at once. */
   override touch(id: string, session: SessionData, callback?: Callback): Promise<void> | undefined {
-    return this.#answerOrTell(this.#touch(id, session), callback);
+    const turn = this.#turns.run(session, () => this.#touch(id, session));
+    return this.#answerOrTell(turn, callback);
   }
 
   /** Ends the session for good, whoever else is writing it. */
@@ -127,12 +142,15 @@ export class NatsStore extends session.Store {
   }
 
   async #set(id: string, session: SessionData): Promise<void> {
-    const stored = toStored(session);
+    const loaded = this.#loadedOf(id, session);
+    const stored = toStored(session, loaded?.cookie);
     const { record } = await this.sessions.save(id, stored, {
-      record: this.#loadedOf(id, session)?.record,
+      record: loaded?.record,
+      source: session,
       ttl: lifeOfCookie(cookieOf(session), Date.now()),
     });
     if (record) this.#loaded.set(session, { record, cookie: stored.cookie });
+    else this.#tellGone(id, "save");
   }
 
   async #touch(id: string, session: SessionData): Promise<void> {
@@ -143,6 +161,7 @@ export class NatsStore extends session.Store {
     const ttl = lifeOfCookie(cookieOf(session), Date.now());
     const { record } = await this.sessions.touch(id, loaded.record, { ttl });
     if (record) this.#loaded.set(session, { record, cookie: loaded.cookie });
+    else this.#tellGone(id, "touch");
   }
 
   async #destroy(id: string): Promise<void> {
@@ -179,6 +198,12 @@ export class NatsStore extends session.Store {
   #loadedOf(id: string, session: SessionData): Loaded | undefined {
     const loaded = this.#loaded.get(session);
     return loaded?.record.handle === this.sessions.handleOf(id) ? loaded : undefined;
+  }
+
+  /** The record of what is gone is kept: a later save of the same object must not begin the session anew. */
+  #tellGone(id: string, operation: GoneEvent["operation"]): void {
+    const event: GoneEvent = { handle: this.sessions.handleOf(id), operation };
+    this.emit("gone", event);
   }
 
   /**

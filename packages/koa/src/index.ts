@@ -6,4 +6,4 @@ export {
   type SessionStoreSource,
 } from "nats-session-store";
 export type { KoaSessionData } from "./life.js";
-export { type CallOptions, NatsStore } from "./nats-store.js";
+export { type CallOptions, type GoneEvent, NatsStore } from "./nats-store.js";

@@ -1,3 +1,4 @@
+import { EventEmitter } from "node:events";
 import {
   type NatsConnectionLike,
   openSessionStore,
@@ -6,6 +7,7 @@ import {
   type SessionStoreOptions,
   type SessionStoreSource,
   sessionStoreFrom,
+  Turns,
 } from "nats-session-store";
 import { asBrowserSession, type KoaSessionData, lifeOfSet, toStored } from "./life.js";
 
@@ -18,22 +20,35 @@ export interface CallOptions {
   changed?: boolean;
 }
 
+/** Told by the event `gone`: a session that was ended elsewhere was to be written, and stays ended. */
+export interface GoneEvent {
+  /** The session's public name. */
+  readonly handle: string;
+  readonly operation: "save";
+}
+
 /**
  * Sessions of koa-session in NATS, for its option `store`.
+ *
+ * Events: `gone` ({@link GoneEvent}).
  *
  * @example
  * const store = await NatsStore.open(nc, { ttl: 86_400_000 });
  * app.use(session({ store }, app));
  */
-export class NatsStore {
+export class NatsStore extends EventEmitter {
   /** The store that this one stands on: records, revisions, handles, iteration over all sessions. */
   readonly sessions: SessionStore<KoaSessionData>;
 
   /** Keyed by the Koa context: a request has one session at a time. */
   readonly #loaded = new WeakMap<object, SessionRecord<KoaSessionData>>();
 
+  /** Writes of one request, in the order they were asked for. */
+  readonly #turns = new Turns();
+
   /** @param source a store of `openSessionStore`, a promise of one, or a function that opens one */
   constructor(source: SessionStoreSource<KoaSessionData>) {
+    super();
     this.sessions = sessionStoreFrom(source);
   }
 
@@ -60,26 +75,36 @@ export class NatsStore {
    *
    * @param maxAge ms, `"session"` or nothing
    */
-  async set(key: string, data: KoaSessionData, maxAge?: unknown, { ctx }: CallOptions = {}): Promise<void> {
-    const loaded = this.#loadedOf(key, ctx);
-    const endsWithBrowser = data._session === true || (loaded?.data._session === true && isUnset(ctx));
-    const stored = endsWithBrowser ? asBrowserSession(toStored(data)) : toStored(data);
-    const { record } = await this.sessions.save(key, stored, {
-      record: loaded,
-      ttl: endsWithBrowser ? undefined : lifeOfSet(data, maxAge),
-      touchUnchanged: true,
-    });
-    if (record) this.#remember(ctx, record);
+  set(key: string, data: KoaSessionData, maxAge?: unknown, { ctx }: CallOptions = {}): Promise<void> {
+    return this.#turns.run(isObject(ctx) ? ctx : data, () => this.#set(key, data, maxAge, ctx));
   }
 
   /** Ends the session for good, whoever else is writing it. */
-  async destroy(key: string, _options?: CallOptions): Promise<void> {
+  async destroy(key: string, { ctx }: CallOptions = {}): Promise<void> {
+    const loaded = this.#loadedOf(key, ctx);
     await this.sessions.destroy(key);
+    // The request that ended it may begin a new one under the same key.
+    if (loaded) this.#loaded.delete(ctx);
   }
 
   /** Waits for what is under way and ends the store's subscription. The connection stays open. */
   close(): Promise<void> {
     return this.sessions.close();
+  }
+
+  async #set(key: string, data: KoaSessionData, maxAge: unknown, ctx: CallOptions["ctx"]): Promise<void> {
+    const loaded = this.#loadedOf(key, ctx);
+    const endsWithBrowser = data._session === true || (loaded?.data._session === true && isUnset(ctx));
+    const stored = endsWithBrowser ? asBrowserSession(toStored(data)) : toStored(data);
+    const { record } = await this.sessions.save(key, stored, {
+      record: loaded,
+      source: isObject(ctx) ? ctx : data,
+      ttl: endsWithBrowser ? undefined : lifeOfSet(data, maxAge),
+      touchUnchanged: true,
+    });
+    // The record of what is gone is kept: a later save in the request must not begin the session anew.
+    if (record) this.#remember(ctx, record);
+    else this.emit("gone", { handle: this.sessions.handleOf(key), operation: "save" } satisfies GoneEvent);
   }
 
   #remember(ctx: unknown, record: SessionRecord<KoaSessionData>): void {

@@ -1,0 +1,29 @@
+import { merge } from "./merge.js";
+import type { ResolvedOptions } from "./options.js";
+import { deserialize, serialize } from "./serializer.js";
+
+/** Data and what they serialise to. */
+export interface Content<T extends object> {
+  readonly data: T;
+  readonly value: Uint8Array;
+}
+
+/**
+ * Merges what is stored into ours, by what both were before. Gives ours itself where nothing of theirs is to be
+ * taken. All three are read from their bytes: what the caller holds may change while this goes on.
+ */
+export async function mergeStored<T extends object>(
+  { serializer, resolve }: ResolvedOptions,
+  ours: Content<T>,
+  base: Uint8Array,
+  theirs: Uint8Array,
+): Promise<Content<T>> {
+  const [before, our, their] = await Promise.all(
+    [base, ours.value, theirs].map((value) => deserialize<Record<string, unknown>>(value, serializer)),
+  );
+  const textOf = async (key: string, value: unknown) =>
+    value === undefined ? "" : serializer.stringify(Object.fromEntries([[key, value]]));
+  const { data, differs } = await merge(before ?? {}, our ?? {}, their ?? {}, { textOf, resolve });
+  if (!differs) return ours;
+  return { data: data as T, value: await serialize(data, serializer) };
+}
