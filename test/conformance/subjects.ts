@@ -1,3 +1,4 @@
+import type { EventEmitter } from "node:events";
 import { NatsStore as ExpressStore } from "connect-nats";
 import type session from "express-session";
 import { NatsStore as KoaStore } from "koa-session-nats";
@@ -26,6 +27,8 @@ export interface Subject {
   hold(id: string): Promise<Held | null>;
   destroy(id: string): Promise<void>;
   readonly sessions: SessionStore;
+  /** Where the store tells of events; only adapters do. They also let saves of one object take turns. */
+  readonly events?: EventEmitter;
   close(): Promise<void>;
 }
 
@@ -65,6 +68,7 @@ export const subjects: Record<string, OpenSubject> = {
     };
     return {
       sessions: store.sessions as unknown as SessionStore,
+      events: store,
       create: async (id, data, life) => {
         const cookie = { originalMaxAge: null, expires: null, path: "/" };
         const created = store.createSession(request(id), { cookie } as never);
@@ -97,6 +101,7 @@ export const subjects: Record<string, OpenSubject> = {
     const store = await KoaStore.open(nc, options);
     return {
       sessions: store.sessions as SessionStore,
+      events: store,
       create: (id, data, life) => set(store, id, data, life, {}),
       destroy: (id) => store.destroy(id, { ctx: {} }),
       close: () => store.close(),
@@ -105,10 +110,13 @@ export const subjects: Record<string, OpenSubject> = {
         const loaded = await store.get(id, 86_400_000, { ctx, rolling: true });
         if (!loaded) return null;
         const { _expire, _maxAge, _session, ...data } = loaded;
-        const unchanged = structuredClone(data);
+        let unchanged = structuredClone(data);
         return {
           data,
-          save: (life) => set(store, id, data, life ?? _maxAge, ctx),
+          save: async (life) => {
+            await set(store, id, data, life ?? _maxAge, ctx);
+            unchanged = structuredClone(data);
+          },
           touch: (life) => set(store, id, unchanged, life ?? _maxAge, ctx),
         };
       },
