@@ -55,35 +55,36 @@ export async function saveSession<T extends object>(
     toStore = await mergeStored(options, toStore, base, StoredRecord.valueOf(record));
   }
   let ground: Ground = record ?? NOTHING;
+  let metadata: Metadata | undefined;
+  let mayBeDone = false;
   // A record past its time is no ground to write on: somebody may have renewed the session, else it is gone.
   let mayWrite = record === undefined || isLive(record, Date.now(), options);
   for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt++) {
     const now = Date.now();
-    const createdAt = ground.createdAt ?? now;
-    const expiresAt = expiryOf(now, life, createdAt, options);
-    if (expiresAt <= now) return GONE;
-    const write = ground.createdAt === undefined ? "create" : "update";
-    const metadata: Metadata = { createdAt, expiresAt, write };
+    metadata ??= metadataOf(ground, now);
+    if (metadata.expiresAt <= now) return GONE;
     const { value } = toStore;
 
     let answer: WriteAnswer = "conflict";
     if (mayWrite) {
-      const ttlSecs = ttlSeconds(expiresAt, now);
-      const entry = { key, value, metadata, expected: ground.revision, ttlSeconds: ttlSecs };
-      answer = await bucket.entries.write(entry, deadline);
+      const write = { key, value, metadata, expected: ground.revision };
+      const seconds = ttlSeconds(metadata.expiresAt, now);
+      answer = await bucket.entries.write({ ...write, ttlSeconds: seconds }, deadline);
     }
     if (typeof answer === "number") return stored(answer, metadata);
 
+    mayBeDone ||= answer === "lost";
     const entry = await bucket.entries.readFromLeader(key, deadline);
     const theirs = liveSession(context, entry);
-    if (answer === "lost" && theirs && isOurs(theirs, value, metadata))
-      return stored(theirs.revision, metadata);
+    if (mayBeDone && theirs && isOurs(theirs, value, metadata)) return stored(theirs.revision, metadata);
     if (record && !theirs) return GONE;
-    if (record && base && theirs) toStore = await settle(record, base, theirs);
-    ground = theirs
-      ? { revision: theirs.revision, createdAt: theirs.metadata.createdAt }
-      : { revision: entry?.revision ?? 0, createdAt: undefined };
-    mayWrite = true;
+    const revision = entry?.revision ?? 0;
+    if (revision !== ground.revision || !mayWrite) {
+      if (record && base && theirs) toStore = await settle(record, base, theirs);
+      ground = { revision, createdAt: theirs?.metadata.createdAt };
+      metadata = undefined;
+      mayWrite = true;
+    }
 
     const pause = Math.random() * Math.min(LONGEST_PAUSE, (attempt - 1) * PAUSE);
     if (performance.now() + pause >= deadline) break;
@@ -94,9 +95,15 @@ export async function saveSession<T extends object>(
     "Others kept changing the session while it was saved.",
   );
 
+  function metadataOf({ createdAt }: Ground, now: number): Metadata {
+    const created = createdAt ?? now;
+    const expiresAt = expiryOf(now, life, created, options);
+    return { createdAt: created, expiresAt, write: createdAt === undefined ? "create" : "update" };
+  }
+
   /** What is to be stored now that somebody else has written. */
   async function settle(record: StoredRecord<T>, base: Uint8Array, theirs: StoredSession) {
-    // Their write was a touch, or the first attempt of this one that did nothing: there is nothing to settle.
+    // Their write was a touch: there is nothing to settle.
     if (isSame(theirs.value, StoredRecord.valueOf(record)) && isSame(theirs.value, base))
       return { data, value: ours };
     if (options.onConflict === "overwrite") return { data, value: ours };

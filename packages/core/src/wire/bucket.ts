@@ -3,7 +3,8 @@ import { SessionStoreError } from "../errors.js";
 import type { ResolvedOptions } from "../options.js";
 import type { NatsConnectionLike } from "../types.js";
 import { type Difference, differences, mendedConfig, newBucketConfig } from "./bucket-config.js";
-import { managementError, serverErrorCode } from "./failure.js";
+import { managementError, mayPass, serverErrorCode } from "./failure.js";
+import { FIRST_PAUSE, longer, pauseUntil } from "./pause.js";
 import type { Subjects } from "./subjects.js";
 
 /** What the store needs to know of the bucket that it uses. */
@@ -15,6 +16,9 @@ export interface Bucket {
   /** Largest entry in bytes, headers included; -1 = as the server allows. */
   readonly maxMessageSize: number;
 }
+
+/** Less time than this is not worth another try, in ms. */
+const LEAST_TRY = 50;
 
 const STREAM_NOT_FOUND = 10059;
 const STREAM_NAME_IN_USE = 10058;
@@ -56,7 +60,8 @@ export async function bucketState(
   timeout: number,
 ): Promise<BucketState> {
   try {
-    const { state } = await (await managerOf(nc, performance.now() + timeout)).streams.info(subjects.stream);
+    const deadline = performance.now() + timeout;
+    const { state } = await manage(nc, deadline, (streams) => streams.info(subjects.stream));
     return { entries: state.messages, first: state.first_seq, last: state.last_seq };
   } catch (error) {
     throw managementError(error, subjects.stream);
@@ -69,7 +74,7 @@ async function find(
   deadline: number,
 ): Promise<StreamConfig | undefined> {
   try {
-    return (await (await managerOf(nc, deadline)).streams.info(subjects.stream)).config;
+    return (await manage(nc, deadline, (streams) => streams.info(subjects.stream))).config;
   } catch (error) {
     if (serverErrorCode(error) === STREAM_NOT_FOUND) return undefined;
     throw error;
@@ -88,9 +93,9 @@ async function create(
       `There is no bucket "${options.bucket}", and \`createBucket\` is false. Create it (nats kv add), or open the store once with \`createBucket: true\`.`,
     );
   }
-  const config = newBucketConfig(options, subjects, hasMessageTtl(nc)) as StreamConfig;
+  const config = { ...newBucketConfig(options, subjects, hasMessageTtl(nc)), name: subjects.stream };
   try {
-    return (await (await managerOf(nc, deadline)).streams.add({ ...config, name: subjects.stream })).config;
+    return (await manage(nc, deadline, (streams) => streams.add(config))).config;
   } catch (error) {
     // Another process was faster, with other options; what it made is checked like any bucket we find.
     const theirs = serverErrorCode(error) === STREAM_NAME_IN_USE && (await find(nc, subjects, deadline));
@@ -114,7 +119,7 @@ async function mend(
   if (final.length > 0 || !options.updateBucket) throw mismatch(options.bucket, list, final.length === 0);
 
   const wanted = mendedConfig(found, list, subjects);
-  const { config } = await (await managerOf(nc, deadline)).streams.update(subjects.stream, wanted);
+  const { config } = await manage(nc, deadline, (streams) => streams.update(subjects.stream, wanted));
   // A server that does not know a field drops it without a word.
   const left = differences(config, options, subjects, ttls);
   if (left.length > 0) throw mismatch(options.bucket, left, false);
@@ -141,8 +146,24 @@ function hasMessageTtl(nc: NatsConnectionLike): boolean {
   return major > 2 || (major === 2 && minor >= 11);
 }
 
-/** Both generations of the client serve as connection of the same JetStream package. */
-function managerOf(nc: NatsConnectionLike, deadline: number): Promise<JetStreamManager> {
-  const timeout = Math.max(1, deadline - performance.now());
-  return jetstreamManager(nc as never, { checkAPI: false, timeout });
+/**
+ * Asks JetStream something about a stream, through the client's own JetStream package. All that is asked here
+ * may be asked twice, so it is asked again where an answer was lost or a cluster has no leader at the moment.
+ */
+async function manage<T>(
+  nc: NatsConnectionLike,
+  deadline: number,
+  ask: (streams: JetStreamManager["streams"]) => Promise<T>,
+): Promise<T> {
+  for (let pause = FIRST_PAUSE; ; pause = longer(pause)) {
+    const left = Math.max(1, deadline - performance.now());
+    try {
+      // Both generations of the client serve as its connection.
+      const manager = await jetstreamManager(nc as never, { checkAPI: false, timeout: Math.ceil(left / 3) });
+      return await ask(manager.streams);
+    } catch (error) {
+      if (!mayPass(error) || deadline - performance.now() < LEAST_TRY) throw error;
+      await pauseUntil(pause, deadline, "JetStream does not answer");
+    }
+  }
 }

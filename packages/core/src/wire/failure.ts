@@ -66,6 +66,12 @@ export function serverErrorCode(error: unknown): number | undefined {
   return apiErrorOf(error)?.err_code;
 }
 
+/** Whether an error thrown by a client may be over at the next try: a lost answer, a cluster without a leader. */
+export function mayPass(error: unknown): boolean {
+  const { name, code } = error as { name?: unknown; code?: unknown };
+  return name === "TimeoutError" || code === "TIMEOUT" || apiErrorOf(error)?.code === 503;
+}
+
 /** The error for something thrown by a client while a bucket is opened or asked about. */
 export function managementError(error: unknown, stream: string): Error {
   if (error instanceof SessionStoreError || error instanceof TypeError) return error;

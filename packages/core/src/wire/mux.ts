@@ -21,13 +21,16 @@ export interface Request {
   readonly idempotent: boolean;
 }
 
-/** The connection broke after the request was sent: nobody knows whether the server has seen it. */
+/** The connection broke, or no answer came for long: nobody knows whether the server has seen the request. */
 export class AnswerLost extends Error {}
 
 interface Pending {
   readonly request: Request;
   readonly resolve: (reply: Reply) => void;
   readonly reject: (error: Error) => void;
+  /** When an answer is overdue, in ms of `performance.now()`, and how long to wait the next time. */
+  overdueAt: number;
+  patience: number;
 }
 
 /**
@@ -36,7 +39,9 @@ interface Pending {
  * costs one promise and one map entry.
  *
  * While the connection is down, requests wait for it until their deadline. The client drops what it had
- * buffered when it dials again and never says so, hence the watch on its status.
+ * buffered when it dials again and never says so, hence the watch on its status. A server that stops being the
+ * bucket's leader drops requests without a word too: what is not answered within a quarter of the timeout is
+ * asked again, or is for its caller to look after.
  */
 export class Mux {
   readonly #nc: NatsConnectionLike;
@@ -72,7 +77,14 @@ export class Mux {
       if (this.#refusal) return reject(this.#refusal);
       if (this.#nc.isClosed()) return reject(unavailable("the NATS connection is closed"));
       const token = (this.#next++).toString(36);
-      this.#pending.set(token, { request, resolve, reject });
+      const patience = this.#timeout / 4;
+      this.#pending.set(token, {
+        request,
+        resolve,
+        reject,
+        patience,
+        overdueAt: performance.now() + patience,
+      });
       this.#scheduleSweep();
       if (this.#connected) this.#send(token, request);
     });
@@ -183,12 +195,29 @@ export class Mux {
     }, interval).unref();
   }
 
-  /** Rejects what would be overdue at the next sweep: a deadline is kept a little early, never late. */
+  /** Rejects what would be late at the next sweep: a deadline is kept a little early, never late. */
   #sweep(nextSweep: number): void {
-    for (const [token, { request, reject }] of [...this.#pending]) {
-      if (request.deadline >= nextSweep) continue;
+    const now = performance.now();
+    for (const [token, pending] of [...this.#pending]) {
+      const { request, reject } = pending;
+      if (request.deadline < nextSweep) {
+        this.#pending.delete(token);
+        reject(unavailable(`no answer from NATS within ${this.#timeout} ms`));
+      } else if (this.#connected && pending.overdueAt <= now) {
+        this.#onOverdue(token, pending, now);
+      }
+    }
+  }
+
+  #onOverdue(token: string, pending: Pending, now: number): void {
+    if (pending.request.idempotent) {
+      // Each time later than the time before: a server that is merely slow is not to get more work.
+      pending.patience *= 2;
+      pending.overdueAt = now + pending.patience;
+      this.#send(token, pending.request);
+    } else {
       this.#pending.delete(token);
-      reject(unavailable(`no answer from NATS within ${this.#timeout} ms`));
+      pending.reject(new AnswerLost("No answer came for long."));
     }
   }
 }
