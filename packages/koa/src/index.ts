@@ -1,5 +1,6 @@
 export {
   handleOf,
+  openSessionStore,
   type SessionErrorCode,
   SessionStoreError,
   type SessionStoreOptions,
