@@ -12,7 +12,7 @@ const MARKER_SLACK = 60;
 /** Ends a session, whoever else is writing it. @returns whether there was a live one */
 export async function destroySession(context: Context, handle: string): Promise<boolean> {
   const deadline = deadlineOf(context);
-  const entry = await context.bucket.entries.read(context.keyStart + handle, deadline);
+  const entry = await context.bucket.entries.readFromLeader(context.keyStart + handle, deadline);
   return destroyEntry(context, handle, entry, deadline);
 }
 

@@ -31,7 +31,8 @@ export function lifeOf(ttl: number | undefined, limits: Limits): number {
 
 /** The moment (unix ms) at which a session written now ends: its life, cut by the absolute limit. */
 export function expiryOf(now: number, life: number, createdAt: number, limits: Limits): number {
-  return Math.min(now + life, hardEndOf(createdAt, limits));
+  // Stored as whole milliseconds; a life may be a fraction, such as a third of an hour.
+  return Math.ceil(Math.min(now + life, hardEndOf(createdAt, limits)));
 }
 
 /** Whether a session with these stored times still lives, by the exact clock and not by the server's sweep. */

@@ -9,35 +9,22 @@ export interface Listed {
   readonly entry: Entry;
 }
 
-/** How often the entries written during a walk are walked after it; each time there are fewer of them. */
-const MOST_ROUNDS = 8;
-
-/**
- * All entries of this store in batches, each session once. A write moves an entry to the end of the bucket, so
- * what is written meanwhile is looked for there, until nothing unknown turns up.
- */
+/** All entries of this store in batches, each session once, also one that is written all the time. */
 export async function* listEntries(context: Context): AsyncGenerator<Listed[]> {
   const { bucket, keyStart } = context;
+  const { first, last } = await bucket.state();
+  const readNext = (sequence: number) =>
+    bucket.entries.readNext(`${keyStart}*`, sequence, deadlineOf(context));
   const seen = new Set<string>();
-  let { first, last } = await bucket.state();
-  for (let round = 0; round < MOST_ROUNDS && first <= last; round++) {
-    let unknown = 0;
-    const readNext = (sequence: number) =>
-      bucket.entries.readNext(`${keyStart}*`, sequence, deadlineOf(context));
-    for await (const batch of walk(first, last, readNext)) {
-      const listed: Listed[] = [];
-      for (const entry of batch) {
-        const handle = bucket.keyOf(entry.subject).slice(keyStart.length);
-        if (entry.deleted || !isHandle(handle) || seen.has(handle)) continue;
-        seen.add(handle);
-        listed.push({ handle, entry });
-      }
-      unknown += listed.length;
-      if (listed.length > 0) yield listed;
+  for await (const batch of walk(first, last, readNext)) {
+    const listed: Listed[] = [];
+    for (const entry of batch) {
+      const handle = bucket.keyOf(entry.subject).slice(keyStart.length);
+      if (entry.deleted || !isHandle(handle) || seen.has(handle)) continue;
+      seen.add(handle);
+      listed.push({ handle, entry });
     }
-    if (unknown === 0) return;
-    first = last + 1;
-    last = (await bucket.state()).last;
+    if (listed.length > 0) yield listed;
   }
 }
 

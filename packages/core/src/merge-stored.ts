@@ -22,8 +22,15 @@ export async function mergeStored<T extends object>(
     [base, ours.value, theirs].map((value) => deserialize<Record<string, unknown>>(value, serializer)),
   );
   const textOf = async (key: string, value: unknown) =>
-    value === undefined ? "" : serializer.stringify(Object.fromEntries([[key, value]]));
+    value === undefined ? "" : serializer.stringify(Object.fromEntries([[key, lasting(key, value)]]));
   const { data, differs } = await merge(before ?? {}, our ?? {}, their ?? {}, { textOf, resolve });
   if (!differs) return ours;
   return { data: data as T, value: await serialize(data, serializer) };
+}
+
+/** A cookie's `expires` moves with every request; where it has a maxAge that is no change. */
+function lasting(key: string, value: unknown): unknown {
+  if (key !== "cookie" || typeof value !== "object" || value === null) return value;
+  const { expires, ...cookie } = value as { expires?: unknown; originalMaxAge?: unknown };
+  return typeof cookie.originalMaxAge === "number" ? cookie : value;
 }

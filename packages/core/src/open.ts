@@ -1,8 +1,9 @@
+import { SessionStoreError } from "./errors.js";
 import { reopenable } from "./opening.js";
 import { type ResolvedOptions, resolveOptions } from "./options.js";
 import { NatsSessionStore } from "./store.js";
 import type { NatsConnectionLike, SessionData, SessionStore, SessionStoreOptions } from "./types.js";
-import { connectBucket } from "./wire/index.js";
+import { connectBucket, unavailable } from "./wire/index.js";
 
 /**
  * Opens the session store in a KV bucket, which is created where it is missing.
@@ -23,10 +24,29 @@ export function openSessionStore<T extends object = SessionData>(
     return Promise.reject(error);
   }
   return reopenable(async () => {
-    const connection = await nc;
+    const connection = await connected(nc, resolved.timeout);
     if (typeof connection?.publish !== "function" || typeof connection.status !== "function") {
       throw new TypeError("Expected a NATS connection, as `connect()` of @nats-io/transport-node gives it");
     }
     return new NatsSessionStore<T>(await connectBucket(connection, resolved), resolved);
   });
+}
+
+/** A promise of a connection may take as long as it likes, and fail with whatever it likes; an opening may not. */
+async function connected(
+  nc: NatsConnectionLike | PromiseLike<NatsConnectionLike>,
+  timeout: number,
+): Promise<NatsConnectionLike> {
+  if (typeof nc !== "object" || nc === null || !("then" in nc)) return nc;
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(unavailable(`no connection to NATS within ${timeout} ms`)), timeout);
+  });
+  try {
+    return await Promise.race([nc, late]);
+  } catch (error) {
+    throw error instanceof SessionStoreError ? error : unavailable("connecting to NATS failed", error);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -36,7 +36,7 @@ export function reopenable<T extends object>(open: () => Promise<SessionStore<T>
  * one tries again: with the function given here, or by what the promise of `openSessionStore` was called with.
  */
 export function sessionStoreFrom<T extends object>(source: SessionStoreSource<T>): SessionStore<T> {
-  if (typeof source === "function") return new OpeningStore<T>(source, source());
+  if (typeof source === "function") return new OpeningStore<T>(source, call(source));
   if (typeof source === "object" && source !== null) {
     if ("load" in source) return source;
     if ("then" in source) return new OpeningStore<T>(openers.get(source) as Open | undefined, source);
@@ -44,6 +44,11 @@ export function sessionStoreFrom<T extends object>(source: SessionStoreSource<T>
   throw new TypeError(
     "Expected a session store of `openSessionStore`, a promise of one, or a function that opens one",
   );
+}
+
+/** What a function throws at once is a failed opening like any other. */
+async function call<T extends object>(open: () => PromiseLike<SessionStore<T>>): Promise<SessionStore<T>> {
+  return open();
 }
 
 class OpeningStore<T extends object> implements SessionStore<T> {
@@ -107,7 +112,7 @@ class OpeningStore<T extends object> implements SessionStore<T> {
     }
     if (this.#failed && this.#open) {
       this.#failed = false;
-      this.#opening = this.#watch(this.#open());
+      this.#opening = this.#watch(call(this.#open));
     }
     return this.#opening;
   }

@@ -71,18 +71,23 @@ const CHECKS: { readonly [name in keyof Required<SessionStoreOptions>]: Check } 
 /**
  * @throws TypeError naming the option and what was expected.
  */
-export function resolveOptions(options: SessionStoreOptions = {}): ResolvedOptions {
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError(`Expected the options to be an object, got ${describe(options)}`);
+export function resolveOptions(given: SessionStoreOptions = {}): ResolvedOptions {
+  if (typeof given !== "object" || given === null || Array.isArray(given)) {
+    throw new TypeError(`Expected the options to be an object, got ${describe(given)}`);
   }
-  for (const [name, value] of Object.entries(options)) {
-    if (!Object.hasOwn(CHECKS, name)) {
-      throw new TypeError(`Unknown option \`${name}\`. The options are ${Object.keys(CHECKS).join(", ")}.`);
-    }
-    const expected = value === undefined ? undefined : CHECKS[name as keyof SessionStoreOptions](value);
+  for (const name of Object.keys(given)) {
+    if (Object.hasOwn(CHECKS, name)) continue;
+    throw new TypeError(`Unknown option \`${name}\`. The options are ${Object.keys(CHECKS).join(", ")}.`);
+  }
+  const options: SessionStoreOptions = {};
+  for (const [name, check] of Object.entries(CHECKS)) {
+    // Once, by name: it may be inherited, or come from a getter.
+    const value: unknown = Reflect.get(given, name);
+    const expected = value === undefined ? undefined : check(value);
     if (expected !== undefined) {
       throw new TypeError(`Expected \`${name}\` to be ${expected}, got ${describe(value)}`);
     }
+    Reflect.set(options, name, value);
   }
   const maxTtl = options.maxTtl ?? 30 * DAY;
   const ttl = options.ttl ?? Math.min(DAY, maxTtl);
@@ -102,14 +107,19 @@ export function resolveOptions(options: SessionStoreOptions = {}): ResolvedOptio
       storage: options.storage,
       maxBytes: options.maxBytes,
       compression: options.compression,
-      placement: options.placement,
+      placement: options.placement && structuredClone(options.placement),
     },
     createBucket: options.createBucket ?? true,
     updateBucket: options.updateBucket ?? false,
-    serializer: options.serializer ?? jsonSerializer,
+    serializer: options.serializer ? bound(options.serializer) : jsonSerializer,
     onConflict: options.onConflict ?? "merge",
     resolve: options.resolve ?? ((_key, { ours }) => ours),
   };
+}
+
+/** As it is now: what is put into the caller's object later has no effect. */
+function bound(serializer: SessionSerializer): SessionSerializer {
+  return { stringify: serializer.stringify.bind(serializer), parse: serializer.parse.bind(serializer) };
 }
 
 function fits(expected: string, test: (value: unknown) => boolean): Check {
@@ -118,7 +128,7 @@ function fits(expected: string, test: (value: unknown) => boolean): Check {
 
 function duration(least: number): Check {
   return fits(
-    least === 0 ? "a number of milliseconds, 0 or more" : `a number of milliseconds, at least ${least}`,
+    `a number of milliseconds from ${least} to ${LONGEST}`,
     (v) => isNumber(v) && v >= least && v <= LONGEST,
   );
 }
@@ -132,7 +142,7 @@ function isBoolean(value: unknown): boolean {
 }
 
 function isPlacement(value: unknown): boolean {
-  if (typeof value !== "object" || value === null) return false;
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
   const { cluster, tags, ...others } = value as Record<string, unknown>;
   return (
     Object.keys(others).length === 0 &&

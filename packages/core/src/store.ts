@@ -18,13 +18,13 @@ import type {
   TouchOptions,
   TouchResult,
 } from "./types.js";
-import type { BucketConnection } from "./wire/index.js";
+import type { BucketConnection, Entry } from "./wire/index.js";
 
 /** The session store over an open bucket; what each operation does stands in the file of its name. */
 export class NatsSessionStore<T extends object = SessionData> implements SessionStore<T> {
   readonly #context: Context;
   #running = 0;
-  #closed = false;
+  #closing: Promise<void> | undefined;
   #idle: (() => void) | undefined;
 
   constructor(bucket: BucketConnection, options: ResolvedOptions) {
@@ -35,7 +35,8 @@ export class NatsSessionStore<T extends object = SessionData> implements Session
     return this.#run(async () => {
       const handle = handleOf(id);
       const { bucket, keyStart } = this.#context;
-      const entry = await bucket.entries.read(keyStart + handle, deadlineOf(this.#context));
+      const isLive = (found: Entry) => liveSession(this.#context, found) !== null;
+      const entry = await bucket.entries.read(keyStart + handle, deadlineOf(this.#context), isLive);
       const session = liveSession(this.#context, entry);
       return session && this.#recordOf(handle, session);
     });
@@ -83,9 +84,12 @@ export class NatsSessionStore<T extends object = SessionData> implements Session
     return this.#run(() => clearSessions(this.#context));
   }
 
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     if (this.#running > 0) {
       await new Promise<void>((resolve) => {
         this.#idle = resolve;
@@ -110,7 +114,7 @@ export class NatsSessionStore<T extends object = SessionData> implements Session
   }
 
   async #run<R>(operation: () => Promise<R>): Promise<R> {
-    if (this.#closed) {
+    if (this.#closing) {
       throw new SessionStoreError("ERR_SESSION_CLOSED", "The session store was closed.");
     }
     this.#running++;

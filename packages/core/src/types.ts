@@ -161,7 +161,9 @@ export interface SessionStoreOptions {
  * other transports of `@nats-io/nats-core`) and of `nats` 2.29 have it.
  */
 export interface NatsConnectionLike {
-  readonly info?: { readonly version: string; readonly max_payload: number } | undefined;
+  readonly info?:
+    | { readonly version: string; readonly max_payload: number; readonly jetstream?: boolean | undefined }
+    | undefined;
   publish(subject: string, payload?: Uint8Array, options?: { reply?: string; headers?: never }): void;
   subscribe(
     subject: string,

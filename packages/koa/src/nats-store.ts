@@ -43,6 +43,9 @@ export class NatsStore extends EventEmitter {
   /** Keyed by the Koa context: a request has one session at a time. */
   readonly #loaded = new WeakMap<object, SessionRecord<KoaSessionData>>();
 
+  /** Requests whose session was last one that ends with the browser, under whatever key. */
+  readonly #browserSessions = new WeakSet<object>();
+
   /** Writes of one request, in the order they were asked for. */
   readonly #turns = new Turns();
 
@@ -93,11 +96,10 @@ export class NatsStore extends EventEmitter {
   }
 
   async #set(key: string, data: KoaSessionData, maxAge: unknown, ctx: CallOptions["ctx"]): Promise<void> {
-    const loaded = this.#loadedOf(key, ctx);
-    const endsWithBrowser = data._session === true || (loaded?.data._session === true && isUnset(ctx));
+    const endsWithBrowser = data._session === true || (this.#browserSessions.has(ctx) && isUnset(ctx));
     const stored = endsWithBrowser ? asBrowserSession(toStored(data)) : toStored(data);
     const { record } = await this.sessions.save(key, stored, {
-      record: loaded,
+      record: this.#loadedOf(key, ctx),
       source: isObject(ctx) ? ctx : data,
       ttl: endsWithBrowser ? undefined : lifeOfSet(data, maxAge),
       touchUnchanged: true,
@@ -108,7 +110,10 @@ export class NatsStore extends EventEmitter {
   }
 
   #remember(ctx: unknown, record: SessionRecord<KoaSessionData>): void {
-    if (isObject(ctx)) this.#loaded.set(ctx, record);
+    if (!isObject(ctx)) return;
+    this.#loaded.set(ctx, record);
+    if (record.data._session) this.#browserSessions.add(ctx);
+    else this.#browserSessions.delete(ctx);
   }
 
   /** What is known of the request's session, unless it has another key by now (after `regenerate`). */

@@ -97,14 +97,18 @@ export function differences(
   return list;
 }
 
-/** An existing bucket's configuration with the differences mended, and with the change feed. */
+/** An existing bucket's configuration with the differences mended, and with the change feed where it can be added. */
 export function mendedConfig(
   found: StreamConfig,
   mended: Difference[],
   subjects: Subjects,
+  canAddFeed: boolean,
 ): Partial<StreamConfig> {
-  const changes = Object.fromEntries(mended.map(({ field, wanted }) => [field, wanted]));
-  return { ...found, republish: found.republish ?? republish(subjects), ...changes };
+  const config = { ...found, ...Object.fromEntries(mended.map(({ field, wanted }) => [field, wanted])) };
+  if (canAddFeed) config.republish ??= republish(subjects);
+  // The server refuses a window for duplicates that is longer than entries live.
+  if (config.max_age > 0) config.duplicate_window = Math.min(config.duplicate_window, config.max_age);
+  return config;
 }
 
 /** What a bucket must be like for sessions to work at all. */

@@ -1,10 +1,11 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { type JetStreamManager, jetstreamManager, type StreamConfig } from "@nats-io/jetstream";
 import { SessionStoreError } from "../errors.js";
 import type { ResolvedOptions } from "../options.js";
 import type { NatsConnectionLike } from "../types.js";
 import { type Difference, differences, mendedConfig, newBucketConfig } from "./bucket-config.js";
 import { managementError, mayPass, serverErrorCode } from "./failure.js";
-import { FIRST_PAUSE, longer, pauseUntil } from "./pause.js";
+import { FIRST_PAUSE, longer } from "./pause.js";
 import type { Subjects } from "./subjects.js";
 
 /** What the store needs to know of the bucket that it uses. */
@@ -114,11 +115,12 @@ async function mend(
   const ttls = hasMessageTtl(nc);
   const list = differences(found, options, subjects, ttls);
   const final = list.filter(({ mendable }) => !mendable);
-  const asIs = list.length === 0 && !(options.updateBucket && !found.republish);
+  const lacksFeed = !found.republish && canAddFeed(nc);
+  const asIs = list.length === 0 && !(options.updateBucket && lacksFeed);
   if (asIs) return found;
   if (final.length > 0 || !options.updateBucket) throw mismatch(options.bucket, list, final.length === 0);
 
-  const wanted = mendedConfig(found, list, subjects);
+  const wanted = mendedConfig(found, list, subjects, lacksFeed);
   const { config } = await manage(nc, deadline, (streams) => streams.update(subjects.stream, wanted));
   // A server that does not know a field drops it without a word.
   const left = differences(config, options, subjects, ttls);
@@ -142,8 +144,17 @@ function mismatch(bucket: string, list: Difference[], mendable: boolean): Sessio
 
 /** Per-message TTLs came with server 2.11 (ADR-43); older servers drop the setting and ignore the header. */
 function hasMessageTtl(nc: NatsConnectionLike): boolean {
+  return isAtLeast(nc, 2, 11);
+}
+
+/** Servers before 2.10 can republish, but not begin to in a stream that exists. */
+function canAddFeed(nc: NatsConnectionLike): boolean {
+  return isAtLeast(nc, 2, 10);
+}
+
+function isAtLeast(nc: NatsConnectionLike, wantedMajor: number, wantedMinor: number): boolean {
   const [major = 0, minor = 0] = (nc.info?.version ?? "0.0").split(".").map(Number);
-  return major > 2 || (major === 2 && minor >= 11);
+  return major > wantedMajor || (major === wantedMajor && minor >= wantedMinor);
 }
 
 /**
@@ -162,8 +173,9 @@ async function manage<T>(
       const manager = await jetstreamManager(nc as never, { checkAPI: false, timeout: Math.ceil(left / 3) });
       return await ask(manager.streams);
     } catch (error) {
-      if (!mayPass(error) || deadline - performance.now() < LEAST_TRY) throw error;
-      await pauseUntil(pause, deadline, "JetStream does not answer");
+      const isLast = deadline - performance.now() - pause < LEAST_TRY;
+      if (isLast || !mayPass(error, nc.info?.jetstream === true)) throw error;
+      await sleep(pause);
     }
   }
 }

@@ -21,10 +21,9 @@ export function watchConnection(
   nc: NatsConnectionLike,
   listener: (event: ConnectionEvent) => void,
 ): () => void {
-  let watching = true;
-  const tell = (event: ConnectionEvent) => {
-    if (watching) listener(event);
-  };
+  // Let go of when the watch ends: `closed()` holds on to what waits for it as long as the connection lives.
+  let told: typeof listener | undefined = listener;
+  const tell = (event: ConnectionEvent) => told?.(event);
   const statuses = nc.status() as AsyncIterable<Status> & { stop?(): void };
 
   void (async () => {
@@ -43,7 +42,7 @@ export function watchConnection(
   );
 
   return () => {
-    watching = false;
+    told = undefined;
     // Ends the iteration now; `return()` would wait for the next status, which may never come.
     statuses.stop?.();
   };

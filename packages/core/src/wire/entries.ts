@@ -1,9 +1,9 @@
 import { headers, type MsgHdrs } from "@nats-io/nats-core";
 import type { SessionStoreError } from "../errors.js";
+import { Limiter } from "../limiter.js";
 import { encodeMetadata, type Metadata } from "../record.js";
 import type { Bucket } from "./bucket.js";
-import { API, type ApiError, apiError } from "./failure.js";
-import { Limiter } from "./limiter.js";
+import { API, type ApiError, apiError, unavailable } from "./failure.js";
 import { AnswerLost, type Mux, type Reply } from "./mux.js";
 import { OwnWrites } from "./own-writes.js";
 import { FIRST_PAUSE, longer, pauseUntil } from "./pause.js";
@@ -24,11 +24,17 @@ export interface Write {
 /** What became of a write: its revision, or `conflict` (another revision is there), or `lost` (nobody knows). */
 export type WriteAnswer = number | "conflict" | "lost";
 
-const EMPTY = new Uint8Array(0);
-const EMPTY_LIST: readonly string[] = [];
+type Header = readonly [name: string, value: string];
 
-/** Room for the headers of a write, which are of bounded length. */
-const HEADER_ROOM = 512;
+const EMPTY = new Uint8Array(0);
+const NO_HEADERS: readonly Header[] = [];
+const DELETED: readonly Header[] = [["KV-Operation", "DEL"]];
+
+/** Bytes of a header block beside its lines, and of a line beside name and value (ADR-4). */
+const HEADER_FRAME = 12;
+const HEADER_LINE_FRAME = 4;
+
+const EXPECTED_REVISION = "Nats-Expected-Last-Subject-Sequence";
 
 /** Reads that ask the leader share it with all other clients: only so many at a time (rule 5). */
 const LEADER_READS = 8;
@@ -38,7 +44,9 @@ const CATCH_UP = 500;
 
 /** Reads and writes entries of one bucket; the only place, with the other files here, that speaks NATS. */
 export class Entries {
-  readonly #leaderReads = new Limiter(LEADER_READS);
+  readonly #leaderReads = new Limiter(LEADER_READS, tooManyLeaderReads);
+  /** Kept apart, so that a flood of ids that nobody has does not hold up sessions that exist. */
+  readonly #confirmations = new Limiter(LEADER_READS, tooManyLeaderReads);
   readonly #ownWrites = new OwnWrites();
 
   constructor(
@@ -48,28 +56,28 @@ export class Entries {
   ) {}
 
   /**
-   * The entry of a key, or `null` when there is none. A replica that may lag behind is believed only when it
-   * has an entry that is not older than what this process wrote; otherwise the leader is asked.
+   * The entry of a key, or `null` when there is none. A replica may lag behind: it is believed only when it has
+   * a live session that is not older than what this process wrote; otherwise the leader is asked.
    */
-  async read(key: string, deadline: number): Promise<Entry | null> {
-    const entry = await this.#ask(`${this.subjects.directGet}${key}`, EMPTY, deadline, directEntry);
-    if (!this.bucket.replicated) return entry;
-    if (entry && entry.revision >= this.#ownWrites.revisionOf(key)) return entry;
-    return this.readFromLeader(key, deadline);
+  async read(key: string, deadline: number, isLive: (entry: Entry) => boolean): Promise<Entry | null> {
+    const entry = await this.#readFromAny(key, deadline);
+    const isBelieved = entry && entry.revision >= this.#ownWrites.revisionOf(key) && isLive(entry);
+    if (isBelieved || !this.bucket.replicated) return entry;
+    const isUnknown = entry === null && this.#ownWrites.revisionOf(key) === 0;
+    return this.readFromLeader(key, deadline, isUnknown ? this.#confirmations : this.#leaderReads);
   }
 
-  /** As `read`, never from a replica that lags behind: for after a conflict. */
-  async readFromLeader(key: string, deadline: number): Promise<Entry | null> {
-    if (!this.bucket.replicated) return this.read(key, deadline);
+  /** As `read`, never from a replica that lags behind: for after a conflict, and before an end. */
+  async readFromLeader(key: string, deadline: number, line = this.#leaderReads): Promise<Entry | null> {
+    if (!this.bucket.replicated) return this.#readFromAny(key, deadline);
     const payload = Buffer.from(JSON.stringify({ last_by_subj: this.subjects.entry + key }));
     const patience = performance.now() + CATCH_UP;
     for (let pause = FIRST_PAUSE; ; pause = longer(pause)) {
-      const entry = await this.#leaderReads.run(deadline, () =>
-        this.#ask(this.subjects.leaderGet, payload, deadline, (reply) =>
-          leaderEntry(reply, this.subjects.stream),
-        ),
-      );
-      if ((entry?.revision ?? 0) >= this.#ownWrites.revisionOf(key)) return entry;
+      const entry = await this.#askLeader(payload, deadline, line);
+      if ((entry?.revision ?? 0) >= this.#ownWrites.revisionOf(key)) {
+        if (entry) this.#ownWrites.note(key, entry.revision);
+        return entry;
+      }
       if (performance.now() > patience) {
         // It is no lag: the marker has expired too, or somebody purged the bucket.
         this.#ownWrites.forget(key);
@@ -79,33 +87,34 @@ export class Entries {
     }
   }
 
-  /** The first entry at or after a sequence number whose key fits the pattern, from any replica. */
-  readNext(pattern: string, sequence: number, deadline: number): Promise<Entry | null> {
+  /**
+   * The first entry at or after a sequence number whose key fits the pattern. That there is none is what a
+   * replica that lags behind says too, so the leader has to confirm it.
+   */
+  async readNext(pattern: string, sequence: number, deadline: number): Promise<Entry | null> {
     const query = { seq: sequence, next_by_subj: this.subjects.entry + pattern };
-    return this.#ask(
-      this.subjects.directGetBySequence,
-      Buffer.from(JSON.stringify(query)),
-      deadline,
-      directEntry,
-    );
+    const payload = Buffer.from(JSON.stringify(query));
+    const entry = await this.#ask(this.subjects.directGetBySequence, payload, deadline, directEntry);
+    return entry || !this.bucket.replicated ? entry : this.#askLeader(payload, deadline, this.#confirmations);
   }
 
   /** Writes a value; see {@link WriteAnswer}. */
   async write(write: Write, deadline: number): Promise<WriteAnswer> {
-    return this.#publish(write, deadline, EMPTY_LIST);
+    return this.#publish(write, deadline, NO_HEADERS);
   }
 
   /** Replaces an entry by a delete marker, which the official clients understand too (ADR-8). */
   async remove(write: Omit<Write, "value">, deadline: number): Promise<WriteAnswer> {
-    return this.#publish({ ...write, value: EMPTY }, deadline, ["KV-Operation", "DEL"]);
+    return this.#publish({ ...write, value: EMPTY }, deadline, DELETED);
   }
 
-  async #publish(write: Write, deadline: number, extra: readonly string[]): Promise<WriteAnswer> {
-    this.#checkSize(write.value.length);
+  async #publish(write: Write, deadline: number, extra: readonly Header[]): Promise<WriteAnswer> {
+    const { list, size } = this.#headersOf(write, extra);
+    this.#checkSize(write.value.length, size);
     const request = {
       subject: this.subjects.entry + write.key,
       payload: write.value,
-      headers: this.#headersOf(write, extra),
+      headers: list,
       deadline,
       idempotent: false,
     };
@@ -119,7 +128,8 @@ export class Entries {
             return ack.seq;
           }
           if (ack.error.err_code === API.wrongLastSequence) return "conflict";
-          if (ack.error.err_code !== API.writeInFlight) throw this.#refusal(ack.error, write.value.length);
+          if (ack.error.err_code !== API.writeInFlight)
+            throw this.#refusal(ack.error, write.value.length, size);
         }
       } catch (error) {
         if (error instanceof AnswerLost) return "lost";
@@ -129,28 +139,42 @@ export class Entries {
     }
   }
 
-  #headersOf(write: Write, extra: readonly string[]): MsgHdrs {
+  #headersOf(write: Write, extra: readonly Header[]): { list: MsgHdrs; size: number } {
+    const all: Header[] = [...encodeMetadata(write.metadata), ...extra];
+    if (write.expected !== undefined) all.push([EXPECTED_REVISION, String(write.expected)]);
+    if (this.bucket.ttls) all.push(["Nats-TTL", `${write.ttlSeconds}s`]);
     const list = headers();
-    for (const [name, value] of encodeMetadata(write.metadata)) list.set(name, value);
-    if (extra.length > 0) list.set(extra[0] as string, extra[1] as string);
-    if (write.expected !== undefined) list.set("Nats-Expected-Last-Subject-Sequence", String(write.expected));
-    if (this.bucket.ttls) list.set("Nats-TTL", `${write.ttlSeconds}s`);
-    return list;
+    let size = HEADER_FRAME;
+    for (const [name, value] of all) {
+      list.set(name, value);
+      size += name.length + value.length + HEADER_LINE_FRAME;
+    }
+    return { list, size };
   }
 
-  #checkSize(size: number): void {
+  #checkSize(value: number, header: number): void {
     const { maxMessageSize } = this.bucket;
     const limit = Math.min(
       this.mux.maxPayload,
       maxMessageSize > 0 ? maxMessageSize : Number.POSITIVE_INFINITY,
     );
-    if (size + HEADER_ROOM > limit) throw tooLarge(size, limit - HEADER_ROOM);
+    // Markers are let through whatever the bucket allows: a session can always be ended, or the server says why not.
+    if (value > 0 && value + header > limit) throw tooLarge(value, limit - header);
   }
 
-  #refusal(error: ApiError, size: number): SessionStoreError {
-    return error.err_code === API.messageTooLarge
-      ? tooLarge(size, this.bucket.maxMessageSize - HEADER_ROOM)
-      : apiError(error, this.subjects.stream);
+  #refusal(error: ApiError, value: number, header: number): SessionStoreError {
+    if (error.err_code !== API.messageTooLarge) return apiError(error, this.subjects.stream);
+    const { maxMessageSize } = this.bucket;
+    return tooLarge(value, maxMessageSize > 0 ? maxMessageSize - header : undefined);
+  }
+
+  #readFromAny(key: string, deadline: number): Promise<Entry | null> {
+    return this.#ask(this.subjects.directGet + key, EMPTY, deadline, directEntry);
+  }
+
+  #askLeader(payload: Uint8Array, deadline: number, line: Limiter): Promise<Entry | null> {
+    const parse = (reply: Reply) => leaderEntry(reply, this.subjects.stream);
+    return line.run(deadline, () => this.#ask(this.subjects.leaderGet, payload, deadline, parse));
   }
 
   /** Sends a read and asks again, until the deadline, while nobody is there to answer it. */
@@ -166,4 +190,8 @@ export class Entries {
       await pauseUntil(pause, deadline, "nobody answers for the bucket");
     }
   }
+}
+
+function tooManyLeaderReads(): SessionStoreError {
+  return unavailable("too many sessions had to be confirmed by the bucket's leader at once");
 }

@@ -66,10 +66,19 @@ export function serverErrorCode(error: unknown): number | undefined {
   return apiErrorOf(error)?.err_code;
 }
 
-/** Whether an error thrown by a client may be over at the next try: a lost answer, a cluster without a leader. */
-export function mayPass(error: unknown): boolean {
+/**
+ * Whether an error thrown by a client may be over at the next try: a lost answer, a cluster without a leader, a
+ * server that has JetStream but is still starting it.
+ */
+export function mayPass(error: unknown, hasJetStream: boolean): boolean {
   const { name, code } = error as { name?: unknown; code?: unknown };
+  if (isNobodyThere(name, code)) return hasJetStream;
   return name === "TimeoutError" || code === "TIMEOUT" || apiErrorOf(error)?.code === 503;
+}
+
+/** 2.x says "503" where 3.x throws NoRespondersError, which the JetStream package turns into its own. */
+function isNobodyThere(name: unknown, code: unknown): boolean {
+  return name === "JetStreamNotEnabled" || name === "NoRespondersError" || code === "503";
 }
 
 /** The error for something thrown by a client while a bucket is opened or asked about. */
@@ -95,8 +104,7 @@ export function managementError(error: unknown, stream: string): Error {
       error,
     );
   }
-  // 2.x says "503" where 3.x throws NoRespondersError, which the JetStream package turns into its own.
-  if (name === "JetStreamNotEnabled" || name === "NoRespondersError" || code === "503") {
+  if (isNobodyThere(name, code)) {
     return new SessionStoreError(
       "ERR_SESSION_JETSTREAM_OFF",
       "JetStream does not answer: it is not enabled on the server (nats-server -js), or it is not reachable.",

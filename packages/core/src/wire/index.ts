@@ -7,6 +7,7 @@ import { subjectsOf } from "./subjects.js";
 
 export type { BucketState } from "./bucket.js";
 export type { Entries, WriteAnswer } from "./entries.js";
+export { unavailable } from "./failure.js";
 export type { Entry } from "./reply.js";
 export { walk } from "./walk.js";
 

@@ -48,10 +48,12 @@ export function leaderEntry(reply: Reply, stream: string): Entry | null {
   return entryOf(subject, seq, Buffer.from(data, "base64"), (name) => headers.get(name) ?? "");
 }
 
-export function tooLarge(size: number, limit: number): SessionStoreError {
+/** @param limit `undefined` where the bucket was given one since it was opened, which nobody told us */
+export function tooLarge(size: number, limit: number | undefined): SessionStoreError {
+  const allowed = limit === undefined ? "fewer" : String(Math.max(0, limit));
   return new SessionStoreError(
     "ERR_SESSION_TOO_LARGE",
-    `The session takes ${size} bytes, but the server or the bucket allows ${limit}. Keep less in the session, or raise the server's max_payload or the bucket's maximum value size.`,
+    `The session takes ${size} bytes, but the server or the bucket allows ${allowed}. Keep less in the session, or raise the server's max_payload or the bucket's maximum value size.`,
   );
 }
 

@@ -9,18 +9,24 @@ interface Range {
   end: number;
 }
 
+/** Reads the first entry at or after a sequence number. */
+export type ReadNext = (sequence: number) => Promise<Entry | null>;
+
 /**
- * Reads all entries between two sequence numbers in batches, with many single reads at a time: it needs no
- * consumer on the server, works on every server version and holds one batch in memory. Whoever has finished
- * their part takes half of the longest one left.
+ * Reads all entries in batches, with many single reads at a time: it needs no consumer on the server, works on
+ * every server version and holds one batch in memory.
  *
- * @param readNext the first entry at or after a sequence number
+ * A write moves an entry to the end of the bucket. So first the part between the given numbers is read, in any
+ * order, and then what has come after it, in order, until there is no more: an entry that moves on is always
+ * ahead of whoever reads in order. An entry that moves may be met more than once.
  */
-export async function* walk(
-  first: number,
-  last: number,
-  readNext: (sequence: number) => Promise<Entry | null>,
-): AsyncGenerator<Entry[]> {
+export async function* walk(first: number, last: number, readNext: ReadNext): AsyncGenerator<Entry[]> {
+  yield* walkBetween(first, last, readNext);
+  yield* walkToEnd(last + 1, readNext);
+}
+
+/** Whoever has finished their part takes half of the longest one left. */
+async function* walkBetween(first: number, last: number, readNext: ReadNext): AsyncGenerator<Entry[]> {
   let ranges: Range[] = first > last ? [] : [{ next: first, end: last }];
   while (ranges.length > 0) {
     split(ranges);
@@ -28,12 +34,24 @@ export async function* walk(
     await Promise.all(
       ranges.map(async (range) => {
         const entry = await readNext(range.next);
-        if (entry && entry.revision <= range.end) batch.push(entry);
+        if (entry) batch.push(entry);
         range.next = (entry?.revision ?? range.end) + 1;
       }),
     );
     if (batch.length > 0) yield batch;
     ranges = ranges.filter(({ next, end }) => next <= end);
+  }
+}
+
+/** Reads from as many numbers in a row at a time; the first that has nothing after it is where to go on. */
+async function* walkToEnd(start: number, readNext: ReadNext): AsyncGenerator<Entry[]> {
+  for (let next = start, width = 1; ; width = CURSORS) {
+    const found = await Promise.all(Array.from({ length: width }, (_, n) => readNext(next + n)));
+    const end = found.indexOf(null);
+    const batch = (end === -1 ? found : found.slice(0, end)) as Entry[];
+    if (batch.length === 0) return;
+    yield batch;
+    next = Math.max(...batch.map(({ revision }) => revision)) + 1;
   }
 }
 

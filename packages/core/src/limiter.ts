@@ -1,24 +1,31 @@
-import { unavailable } from "./failure.js";
-
 /** Runs at most so many tasks at a time; the others wait in line, none beyond its deadline. */
 export class Limiter {
   readonly #waiting = new Set<() => void>();
-  #free: number;
+  readonly #most: number;
+  readonly #late: () => Error;
+  #running = 0;
 
-  constructor(most: number) {
-    this.#free = most;
+  /** @param late makes the error for a task whose deadline passes while it waits */
+  constructor(most: number, late: () => Error) {
+    this.#most = most;
+    this.#late = late;
+  }
+
+  get isIdle(): boolean {
+    return this.#running === 0;
   }
 
   /** @param deadline ms of `performance.now()` */
   async run<T>(deadline: number, task: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free--;
+    // Whoever ends hands its place to the next in line, so the count stays.
+    if (this.#running < this.#most) this.#running++;
     else await this.#turn(deadline);
     try {
       return await task();
     } finally {
       const [next] = this.#waiting;
       if (next) next();
-      else this.#free++;
+      else this.#running--;
     }
   }
 
@@ -29,14 +36,11 @@ export class Limiter {
         this.#waiting.delete(go);
         resolve();
       };
-      const timer = setTimeout(
-        () => {
-          this.#waiting.delete(go);
-          reject(unavailable("too many sessions had to be confirmed by the bucket's leader at once"));
-        },
-        Math.max(0, deadline - performance.now()),
-      );
-      timer.unref();
+      const giveUp = () => {
+        this.#waiting.delete(go);
+        reject(this.#late());
+      };
+      const timer = setTimeout(giveUp, Math.max(0, deadline - performance.now())).unref();
       this.#waiting.add(go);
     });
   }

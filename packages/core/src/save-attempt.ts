@@ -1,0 +1,132 @@
+import { type Context, isOurs, liveSession, type StoredSession } from "./context.js";
+import { SessionStoreError } from "./errors.js";
+import { expiryOf, isLive, ttlSeconds } from "./expiry.js";
+import { type Content, mergeStored } from "./merge-stored.js";
+import type { Metadata } from "./record.js";
+import { isSame } from "./serializer.js";
+import { StoredRecord } from "./stored-record.js";
+import type { SaveResult } from "./types.js";
+import type { WriteAnswer } from "./wire/index.js";
+
+/** What is to be saved. */
+export interface Save<T extends object> extends Content<T> {
+  readonly handle: string;
+  /** The object that the data were taken from. */
+  readonly source: object;
+  readonly record: StoredRecord<T> | undefined;
+  /** Life from now in ms. */
+  readonly life: number;
+  /** In ms of `performance.now()`. */
+  readonly deadline: number;
+}
+
+/** What a write builds on: the revision that must still be there, and when the session began. */
+interface Ground {
+  readonly revision: number;
+  readonly createdAt: number | undefined;
+}
+
+const NOTHING: Ground = { revision: 0, createdAt: undefined };
+const GONE = { outcome: "gone", record: null } as const;
+
+/** A save from its first write to the one that lands: it knows what it has tried and what it has found. */
+export class SaveAttempt<T extends object> {
+  readonly #context: Context;
+  readonly #save: Save<T>;
+  readonly #key: string;
+  #ground: Ground;
+  #content: Content<T> | undefined;
+  #metadata: Metadata | undefined;
+  #mayWrite: boolean;
+  #mayBeDone = false;
+
+  constructor(context: Context, save: Save<T>) {
+    this.#context = context;
+    this.#save = save;
+    this.#key = context.keyStart + save.handle;
+    this.#ground = save.record ?? NOTHING;
+    // A record past its time is no ground to write on: somebody may have renewed the session, else it is gone.
+    this.#mayWrite = save.record === undefined || isLive(save.record, Date.now(), context.options);
+  }
+
+  /** Look before the next write: what was found last is not there any more. */
+  expectConflict(): void {
+    this.#mayWrite = false;
+  }
+
+  /** Writes; after a conflict it finds out what to write the next time, and gives nothing. */
+  async try(): Promise<SaveResult<T> | undefined> {
+    const now = Date.now();
+    this.#metadata ??= this.#metadataFor(now);
+    const metadata = this.#metadata;
+    if (metadata.expiresAt <= now) return GONE;
+    this.#content ??= await this.#initialContent();
+    const { value } = this.#content;
+
+    const answer = this.#mayWrite ? await this.#write(value, metadata, now) : "conflict";
+    if (typeof answer === "number") return this.#stored(answer, metadata);
+    this.#mayBeDone ||= answer === "lost";
+
+    const entry = await this.#context.bucket.entries.readFromLeader(this.#key, this.#save.deadline);
+    const theirs = liveSession(this.#context, entry);
+    if (this.#mayBeDone && theirs && isOurs(theirs, value, metadata))
+      return this.#stored(theirs.revision, metadata);
+    if (this.#save.record && !theirs) return GONE;
+    const revision = entry?.revision ?? 0;
+    if (revision !== this.#ground.revision) {
+      this.#ground = { revision, createdAt: theirs?.metadata.createdAt };
+      this.#metadata = undefined;
+      this.#content = theirs ? await this.#settle(theirs) : this.#save;
+    }
+    this.#mayWrite = true;
+    return undefined;
+  }
+
+  #write(value: Uint8Array, metadata: Metadata, now: number): Promise<WriteAnswer> {
+    const write = { key: this.#key, value, metadata, expected: this.#ground.revision };
+    const seconds = ttlSeconds(metadata.expiresAt, now);
+    return this.#context.bucket.entries.write({ ...write, ttlSeconds: seconds }, this.#save.deadline);
+  }
+
+  #metadataFor(now: number): Metadata {
+    const createdAt = this.#ground.createdAt ?? now;
+    const expiresAt = expiryOf(now, this.#save.life, createdAt, this.#context.options);
+    return { createdAt, expiresAt, write: this.#ground.createdAt === undefined ? "create" : "update" };
+  }
+
+  /** Ours, with what an earlier merge took from the other side and the holder never saw. */
+  async #initialContent(): Promise<Content<T>> {
+    const { record, source } = this.#save;
+    if (!record) return this.#save;
+    const base = StoredRecord.baseOf(record, source);
+    const stored = StoredRecord.valueOf(record);
+    return isSame(base, stored) ? this.#save : mergeStored(this.#context.options, this.#save, base, stored);
+  }
+
+  /** What is to be stored now that somebody else has written. */
+  async #settle(theirs: StoredSession): Promise<Content<T>> {
+    const { record, source } = this.#save;
+    const { options } = this.#context;
+    if (!record) return this.#save;
+    const base = StoredRecord.baseOf(record, source);
+    // Their write was a touch: there is nothing to settle.
+    if (isSame(theirs.value, base)) return this.#save;
+    if (options.onConflict === "overwrite") return this.#save;
+    if (options.onConflict === "error") {
+      throw new SessionStoreError(
+        "ERR_SESSION_CONFLICT",
+        "The session was changed by others since it was loaded.",
+      );
+    }
+    return mergeStored(options, this.#save, base, theirs.value);
+  }
+
+  #stored(revision: number, metadata: Metadata): SaveResult<T> {
+    const { handle, value: ours, source } = this.#save;
+    const { data, value } = this.#content ?? this.#save;
+    const isMerged = value !== ours;
+    const held = isMerged ? { value: ours, source } : undefined;
+    const record = new StoredRecord({ handle, data, value, revision, metadata, held });
+    return { outcome: isMerged ? "merged" : "saved", record };
+  }
+}
