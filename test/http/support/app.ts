@@ -1,0 +1,89 @@
+import { createServer, type RequestListener, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Visitor } from "./visitor.js";
+
+/** What a test lets one request do, in the same words for every framework. */
+export interface Visit {
+  /** The session's data as the framework offers them to the application. */
+  readonly session: Record<string, unknown>;
+  /** Stores the session now, in the middle of the request. */
+  save(): Promise<void>;
+  /** Gives the session a new id. */
+  regenerate(): Promise<void>;
+  /** Signs out. */
+  destroy(): Promise<void>;
+  /** Changes the life of the cookie, and nothing else. */
+  setMaxAge(ms: number): void;
+}
+
+/** The part of a request that a test brings along; what it returns comes back as the answer's `result`. */
+export type Step<V extends Visit> = (visit: V) => unknown;
+
+/** Settings that mean the same to every framework. */
+export interface Settings {
+  readonly maxAge?: number;
+  readonly rolling?: boolean;
+}
+
+/** Runs the step that a request names. */
+export type RunStep<V extends Visit> = (url: string, visit: V) => Promise<{ result: unknown }>;
+
+/** Builds the request listener of one framework; `onError` is told of each error that reaches the application. */
+export type Build<V extends Visit> = (run: RunStep<V>, onError: (error: unknown) => void) => RequestListener;
+
+const servers = new Set<Server>();
+
+/** A running application: one HTTP server over one framework and one store. */
+export class App<V extends Visit> {
+  /** The errors that reached the application's error handler. */
+  readonly failures: unknown[] = [];
+  readonly #steps = new Map<string, Step<V>>();
+  readonly #server: Server;
+
+  private constructor(build: Build<V>) {
+    const run: RunStep<V> = async (url, visit) => {
+      const step = this.#steps.get(url);
+      if (!step) throw new Error(`No step for ${url}`);
+      this.#steps.delete(url);
+      return { result: (await step(visit)) ?? null };
+    };
+    this.#server = createServer(build(run, (error) => this.failures.push(error)));
+  }
+
+  static async start<V extends Visit>(build: Build<V>): Promise<App<V>> {
+    const app = new App(build);
+    await new Promise<void>((resolve) => app.#server.listen(0, "127.0.0.1", resolve));
+    servers.add(app.#server);
+    return app;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  /** Registers a step. @returns the path that runs it, once */
+  pathOf(step: Step<V>): string {
+    const path = `/step/${steps++}`;
+    this.#steps.set(path, step);
+    return path;
+  }
+
+  /** Somebody without a cookie. */
+  visitor(): Visitor<V> {
+    return new Visitor(this);
+  }
+}
+
+let steps = 1;
+
+/** Stops every application that was started; for `afterAll`. */
+export async function stopApps(): Promise<void> {
+  const running = [...servers];
+  servers.clear();
+  await Promise.all(
+    running.map((server) => {
+      server.closeAllConnections();
+      return new Promise((resolve) => server.close(resolve));
+    }),
+  );
+}
