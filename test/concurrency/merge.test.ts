@@ -35,11 +35,14 @@ describe("a three-way merge", () => {
     expect(data).toEqual({ list: [1, 2], deep: { a: 2, b: 1 } });
   });
 
-  it("asks about a key that both sides changed, and about no other", async () => {
+  it("asks about a key that both sides changed, to the same value too, and about no other", async () => {
     const resolve = vi.fn<Resolve>((_key, { ours, theirs }) => [ours, theirs]);
     const { data } = await mergeOf({ a: 1, b: 1, c: 1 }, { a: 2, b: 2, c: 3 }, { a: 1, b: 3, c: 3 }, resolve);
-    expect(data).toEqual({ a: 2, b: [2, 3], c: 3 });
-    expect(resolve.mock.calls).toEqual([["b", { base: 1, ours: 2, theirs: 3 }]]);
+    expect(data).toEqual({ a: 2, b: [2, 3], c: [3, 3] });
+    expect(resolve.mock.calls).toEqual([
+      ["b", { base: 1, ours: 2, theirs: 3 }],
+      ["c", { base: 1, ours: 3, theirs: 3 }],
+    ]);
   });
 
   it("takes an answer that comes later, and none as a removal", async () => {

@@ -64,9 +64,11 @@ export class History {
    *   later.
    * - After a destroy was acknowledged no load finds the session.
    * - No load sees an earlier expiry than one that was acknowledged before.
+   *
+   * @param lag how far behind the replica that answers a load may be, in ms
    */
-  violations(final: SessionRecord<Data> | null): string[] {
-    return [...this.#lostChanges(final), ...this.#revivals(final), ...this.#shortened()];
+  violations(final: SessionRecord<Data> | null, lag = 0): string[] {
+    return [...this.#lostChanges(final), ...this.#revivals(final, lag), ...this.#shortened(lag)];
   }
 
   *#lostChanges(final: SessionRecord<Data> | null): Generator<string> {
@@ -86,18 +88,18 @@ export class History {
     }
   }
 
-  *#revivals(final: SessionRecord<Data> | null): Generator<string> {
+  *#revivals(final: SessionRecord<Data> | null, lag: number): Generator<string> {
     const { destroyedAt } = this;
     if (destroyedAt === undefined) return;
     if (final) yield "the destroyed session is there in the end";
-    if (this.loads.some(({ from, record }) => from > destroyedAt && record)) {
+    if (this.loads.some(({ from, record }) => from > destroyedAt + lag && record)) {
       yield "a load found the session after it was destroyed";
     }
   }
 
-  *#shortened(): Generator<string> {
+  *#shortened(lag: number): Generator<string> {
     for (const { from, record } of this.loads) {
-      const before = this.expiries.filter(({ at }) => at < from).map(({ expiresAt }) => expiresAt);
+      const before = this.expiries.filter(({ at }) => at + lag < from).map(({ expiresAt }) => expiresAt);
       if (record && record.expiresAt < Math.max(0, ...before)) yield "an expiry moved backwards";
     }
   }

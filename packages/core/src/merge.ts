@@ -6,7 +6,8 @@ export interface KeyConflict {
 }
 
 /**
- * Decides about a key that was changed on both sides; `undefined` removes it.
+ * Decides about a key that was changed on both sides, to the same value too: two requests that each count one
+ * more. `undefined` removes the key.
  */
 export type Resolve = (key: string, conflict: KeyConflict) => unknown;
 
@@ -42,7 +43,7 @@ export async function merge(
 
     let value = versions.ours;
     if (our === before) value = versions.theirs;
-    else if (their !== before && their !== our) value = await resolve(key, versions);
+    else if (their !== before) value = await resolve(key, versions);
 
     if (value !== undefined) entries.push([key, value]);
     if (value !== versions.ours && (await textOf(key, value)) !== our) differs = true;

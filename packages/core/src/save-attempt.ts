@@ -1,7 +1,10 @@
+import { isDeepStrictEqual } from "node:util";
 import { type Context, isOurs, liveSession, type StoredSession } from "./context.js";
 import { SessionStoreError } from "./errors.js";
 import { expiryOf, isLive, ttlSeconds } from "./expiry.js";
+import type { Resolve } from "./merge.js";
 import { type Content, mergeStored } from "./merge-stored.js";
+import type { ResolvedOptions } from "./options.js";
 import type { Metadata } from "./record.js";
 import { isSame } from "./serializer.js";
 import { StoredRecord } from "./stored-record.js";
@@ -14,8 +17,8 @@ export interface Save<T extends object> extends Content<T> {
   /** The object that the data were taken from. */
   readonly source: object;
   readonly record: StoredRecord<T> | undefined;
-  /** Life from now in ms. */
-  readonly life: number;
+  /** Life from now in ms of what is stored. */
+  readonly lifeFor: (data: T) => number;
   /** In ms of `performance.now()`. */
   readonly deadline: number;
 }
@@ -57,11 +60,11 @@ export class SaveAttempt<T extends object> {
   /** Writes; after a conflict it finds out what to write the next time, and gives nothing. */
   async try(): Promise<SaveResult<T> | undefined> {
     const now = Date.now();
-    this.#metadata ??= this.#metadataFor(now);
+    this.#content ??= await this.#initialContent();
+    const { data, value } = this.#content;
+    this.#metadata ??= this.#metadataFor(data, now);
     const metadata = this.#metadata;
     if (metadata.expiresAt <= now) return GONE;
-    this.#content ??= await this.#initialContent();
-    const { value } = this.#content;
 
     const answer = this.#mayWrite ? await this.#write(value, metadata, now) : "conflict";
     if (typeof answer === "number") return this.#stored(answer, metadata);
@@ -71,7 +74,7 @@ export class SaveAttempt<T extends object> {
     const theirs = liveSession(this.#context, entry);
     if (this.#mayBeDone && theirs && isOurs(theirs, value, metadata))
       return this.#stored(theirs.revision, metadata);
-    if (this.#save.record && !theirs) return GONE;
+    if (this.#isGone(theirs)) return GONE;
     const revision = entry?.revision ?? 0;
     if (revision !== this.#ground.revision) {
       this.#ground = { revision, createdAt: theirs?.metadata.createdAt };
@@ -88,9 +91,9 @@ export class SaveAttempt<T extends object> {
     return this.#context.bucket.entries.write({ ...write, ttlSeconds: seconds }, this.#save.deadline);
   }
 
-  #metadataFor(now: number): Metadata {
+  #metadataFor(data: T, now: number): Metadata {
     const createdAt = this.#ground.createdAt ?? now;
-    const expiresAt = expiryOf(now, this.#save.life, createdAt, this.#context.options);
+    const expiresAt = expiryOf(now, this.#save.lifeFor(data), createdAt, this.#context.options);
     return { createdAt, expiresAt, write: this.#ground.createdAt === undefined ? "create" : "update" };
   }
 
@@ -101,6 +104,12 @@ export class SaveAttempt<T extends object> {
     const base = StoredRecord.baseOf(record, source);
     const stored = StoredRecord.valueOf(record);
     return isSame(base, stored) ? this.#save : mergeStored(this.#context.options, this.#save, base, stored);
+  }
+
+  /** Ended, or ended and begun again under the same id: what was loaded then is not to get into it. */
+  #isGone(theirs: StoredSession | null): boolean {
+    const { record } = this.#save;
+    return record !== undefined && theirs?.metadata.createdAt !== record.createdAt;
   }
 
   /** What is to be stored now that somebody else has written. */
@@ -118,7 +127,7 @@ export class SaveAttempt<T extends object> {
         "The session was changed by others since it was loaded.",
       );
     }
-    return mergeStored(options, this.#save, base, theirs.value);
+    return mergeStored(this.#mayBeDone ? settledWhereSame(options) : options, this.#save, base, theirs.value);
   }
 
   #stored(revision: number, metadata: Metadata): SaveResult<T> {
@@ -129,4 +138,11 @@ export class SaveAttempt<T extends object> {
     const record = new StoredRecord({ handle, data, value, revision, metadata, held });
     return { outcome: isMerged ? "merged" : "saved", record };
   }
+}
+
+/** Where a write of ours may be part of theirs already, the same value is no second change. */
+function settledWhereSame(options: ResolvedOptions): ResolvedOptions {
+  const resolve: Resolve = (key, conflict) =>
+    isDeepStrictEqual(conflict.ours, conflict.theirs) ? conflict.ours : options.resolve(key, conflict);
+  return { ...options, resolve };
 }

@@ -25,20 +25,20 @@ export async function saveSession<T extends object>(
   { record: given, ttl, source = data, touchUnchanged = false }: SaveOptions<T>,
 ): Promise<SaveResult<T>> {
   const { options } = context;
-  const life = lifeOf(ttl, options);
+  const lifeFor = (stored: T) => lifeOf(typeof ttl === "function" ? ttl(stored) : ttl, options);
   const deadline = deadlineOf(context);
   const record = given && StoredRecord.of(given, handle);
-  if (life <= 0) {
+  if (lifeFor(data) <= 0) {
     await destroySession(context, handle);
     return GONE;
   }
   const value = await serialize(data, options.serializer);
   if (record && touchUnchanged && isSame(value, StoredRecord.baseOf(record, source))) {
-    const touched = await touchSession(context, handle, record, { ttl });
+    const touched = await touchSession(context, handle, record, { ttl: lifeFor(record.data) });
     return touched.outcome === "gone" ? GONE : { outcome: "saved", record: touched.record };
   }
 
-  const attempt = new SaveAttempt(context, { handle, data, value, source, record, life, deadline });
+  const attempt = new SaveAttempt(context, { handle, data, value, source, record, lifeFor, deadline });
   const contended = `${options.bucket}/${context.keyStart}${handle}`;
   if (isContended(contended)) attempt.expectConflict();
   else {

@@ -38,7 +38,8 @@ export async function touchSession<T extends object>(
     if (typeof answer === "number") return { outcome: "touched", record: record.renewed(answer, metadata) };
 
     const theirs = liveSession(context, await bucket.entries.readFromLeader(key, deadline));
-    if (!theirs) return { outcome: "gone", record: null };
+    // Begun again under the same id is another session.
+    if (theirs?.metadata.createdAt !== record.createdAt) return { outcome: "gone", record: null };
     if (answer === "lost" && isOurs(theirs, value, metadata)) {
       return { outcome: "touched", record: record.renewed(theirs.revision, metadata) };
     }

@@ -52,8 +52,11 @@ export interface TouchResult<T extends object = SessionData> {
 export interface SaveOptions<T extends object = SessionData> {
   /** The record that this save continues. Without one the session is created, or replaced where it exists. */
   record?: SessionRecord<T> | undefined;
-  /** Life from now in ms; default: the store's `ttl`. Zero or less ends the session. */
-  ttl?: number | undefined;
+  /**
+   * Life from now in ms, or what gives it for the data that are stored in the end, which may be merged ones.
+   * Default: the store's `ttl`. Zero or less ends the session.
+   */
+  ttl?: number | ((data: T) => number | undefined) | undefined;
   /**
    * The object that the data were taken from, where they are a copy. Default: `data`. Who goes on with the same
    * object after a merge does not have the other side's keys in it; they are then not taken for removed.

@@ -59,6 +59,9 @@ export class NatsStore extends session.Store {
   /** Writes of one session object, in the order they were asked for. */
   readonly #turns = new Turns();
 
+  /** Sessions that are being created, by handle. */
+  readonly #creating = new Map<string, Promise<unknown>>();
+
   /** @param source a store of `openSessionStore`, a promise of one, or a function that opens one */
   constructor(source: SessionStoreSource<SessionData>) {
     super();
@@ -144,11 +147,12 @@ export class NatsStore extends session.Store {
   async #set(id: string, session: SessionData): Promise<void> {
     const loaded = this.#loadedOf(id, session);
     const stored = toStored(session, loaded?.cookie);
-    const { record } = await this.sessions.save(id, stored, {
+    const saving = this.sessions.save(id, stored, {
       record: loaded?.record,
       source: session,
-      ttl: lifeOfCookie(cookieOf(session), Date.now()),
+      ttl: lifeOf,
     });
+    const { record } = await (loaded ? saving : this.#whileCreating(id, saving));
     if (record) this.#loaded.set(session, { record, cookie: stored.cookie });
     else this.#tellGone(id, "save");
   }
@@ -158,14 +162,26 @@ export class NatsStore extends session.Store {
     if (!loaded) return;
     // express-session leaves the cookie out of its check for changes, so a new maxAge comes as a touch.
     if (!isSameCookie(loaded.cookie, session)) return this.#set(id, session);
-    const ttl = lifeOfCookie(cookieOf(session), Date.now());
-    const { record } = await this.sessions.touch(id, loaded.record, { ttl });
+    // Of the cookie that is stored: after a merge it may be another request's.
+    const { record } = await this.sessions.touch(id, loaded.record, { ttl: lifeOf(loaded.record.data) });
     if (record) this.#loaded.set(session, { record, cookie: loaded.cookie });
     else this.#tellGone(id, "touch");
   }
 
   async #destroy(id: string): Promise<void> {
+    // What is being created by a save that nobody waited for is to be found.
+    await this.#creating.get(this.sessions.handleOf(id))?.catch(() => {});
     await this.sessions.destroy(id);
+  }
+
+  async #whileCreating<T>(id: string, saving: Promise<T>): Promise<T> {
+    const handle = this.sessions.handleOf(id);
+    this.#creating.set(handle, saving);
+    try {
+      return await saving;
+    } finally {
+      if (this.#creating.get(handle) === saving) this.#creating.delete(handle);
+    }
   }
 
   async #all(): Promise<SessionData[]> {
@@ -218,6 +234,10 @@ export class NatsStore extends session.Store {
     }
     return answer(promise, callback);
   }
+}
+
+function lifeOf(session: SessionData): number | undefined {
+  return lifeOfCookie(cookieOf(session), Date.now());
 }
 
 async function listOf<T>(items: AsyncIterable<T>): Promise<T[]> {

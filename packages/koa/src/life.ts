@@ -13,12 +13,18 @@ export interface KoaSessionData {
 const STORE_MARGIN = 10_000;
 
 /**
- * The life in ms that a call of koa-session's asks for; `undefined` = the store's `ttl`. The margin is taken
- * off only where koa-session put it on: it keeps the maxAge itself in the data.
+ * The life in ms of what is stored in the end; `undefined` = the store's `ttl`. After a merge the maxAge may be
+ * another request's. koa-session's margin is taken off only where it was put on: the data hold the maxAge itself.
  */
-export function lifeOfSet(data: KoaSessionData, maxAge: unknown): number | undefined {
+export function lifeOfStored(
+  final: KoaSessionData,
+  ours: KoaSessionData,
+  maxAge: unknown,
+): number | undefined {
+  if (final._session) return undefined;
+  if (typeof final._maxAge === "number" && final._maxAge !== ours._maxAge) return final._maxAge;
   if (typeof maxAge !== "number") return undefined;
-  return typeof data._maxAge === "number" && maxAge === data._maxAge + STORE_MARGIN ? data._maxAge : maxAge;
+  return typeof ours._maxAge === "number" && maxAge === ours._maxAge + STORE_MARGIN ? ours._maxAge : maxAge;
 }
 
 /**

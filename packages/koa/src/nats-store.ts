@@ -9,7 +9,7 @@ import {
   sessionStoreFrom,
   Turns,
 } from "nats-session-store";
-import { asBrowserSession, type KoaSessionData, lifeOfSet, toStored } from "./life.js";
+import { asBrowserSession, type KoaSessionData, lifeOfStored, toStored } from "./life.js";
 
 /** What koa-session passes to every call of a store. */
 export interface CallOptions {
@@ -43,7 +43,7 @@ export class NatsStore extends EventEmitter {
   /** Keyed by the Koa context: a request has one session at a time. */
   readonly #loaded = new WeakMap<object, SessionRecord<KoaSessionData>>();
 
-  /** Requests whose session was last one that ends with the browser, under whatever key. */
+  /** Requests that hold a session which ends with the browser, whatever its key and whatever a merge has stored. */
   readonly #browserSessions = new WeakSet<object>();
 
   /** Writes of one request, in the order they were asked for. */
@@ -68,6 +68,7 @@ export class NatsStore extends EventEmitter {
     const record = await this.sessions.load(key);
     if (!record) return null;
     this.#remember(ctx, record);
+    this.#noteBrowserSession(ctx, record.data._session === true);
     // koa-session checks this time itself; the true one is the store's, which touches have moved.
     return record.data._session ? record.data : { ...record.data, _expire: record.expiresAt };
   }
@@ -83,11 +84,8 @@ export class NatsStore extends EventEmitter {
   }
 
   /** Ends the session for good, whoever else is writing it. */
-  async destroy(key: string, { ctx }: CallOptions = {}): Promise<void> {
-    const loaded = this.#loadedOf(key, ctx);
-    await this.sessions.destroy(key);
-    // The request that ended it may begin a new one under the same key.
-    if (loaded) this.#loaded.delete(ctx);
+  destroy(key: string, { ctx }: CallOptions = {}): Promise<void> {
+    return isObject(ctx) ? this.#turns.run(ctx, () => this.#destroy(key, ctx)) : this.#destroy(key, ctx);
   }
 
   /** Waits for what is under way and ends the store's subscription. The connection stays open. */
@@ -97,11 +95,12 @@ export class NatsStore extends EventEmitter {
 
   async #set(key: string, data: KoaSessionData, maxAge: unknown, ctx: CallOptions["ctx"]): Promise<void> {
     const endsWithBrowser = data._session === true || (this.#browserSessions.has(ctx) && isUnset(ctx));
+    this.#noteBrowserSession(ctx, endsWithBrowser);
     const stored = endsWithBrowser ? asBrowserSession(toStored(data)) : toStored(data);
     const { record } = await this.sessions.save(key, stored, {
       record: this.#loadedOf(key, ctx),
       source: isObject(ctx) ? ctx : data,
-      ttl: endsWithBrowser ? undefined : lifeOfSet(data, maxAge),
+      ttl: (final) => lifeOfStored(final, stored, maxAge),
       touchUnchanged: true,
     });
     // The record of what is gone is kept: a later save in the request must not begin the session anew.
@@ -109,10 +108,19 @@ export class NatsStore extends EventEmitter {
     else this.emit("gone", { handle: this.sessions.handleOf(key), operation: "save" } satisfies GoneEvent);
   }
 
+  async #destroy(key: string, ctx: CallOptions["ctx"]): Promise<void> {
+    await this.sessions.destroy(key);
+    // The request that ended it may begin a new one under the same key.
+    if (this.#loadedOf(key, ctx)) this.#loaded.delete(ctx);
+  }
+
   #remember(ctx: unknown, record: SessionRecord<KoaSessionData>): void {
+    if (isObject(ctx)) this.#loaded.set(ctx, record);
+  }
+
+  #noteBrowserSession(ctx: unknown, endsWithBrowser: boolean): void {
     if (!isObject(ctx)) return;
-    this.#loaded.set(ctx, record);
-    if (record.data._session) this.#browserSessions.add(ctx);
+    if (endsWithBrowser) this.#browserSessions.add(ctx);
     else this.#browserSessions.delete(ctx);
   }
 
