@@ -43,11 +43,11 @@ describe("on three replicas, a client at each node", () => {
     const nc = connections[0] as NatsConnection;
     const reply = await nc.request("$JS.API.STREAM.LEADER.STEPDOWN.KV_sessions", "", { timeout: 10_000 });
     expect(reply.json()).toMatchObject({ success: true });
-    const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: 10_000 });
+    const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: 1000 });
     // It may be the same node that is elected again; what matters is that for a while there was none.
     const hasLeader = async () =>
       (await jsm.streams.info("KV_sessions").catch(() => undefined))?.cluster?.leader !== undefined;
-    await until("the bucket to have a leader", hasLeader);
+    await until("the bucket to have a leader", hasLeader, 30_000);
   }
 
   it("random schedules keep every promise while the bucket's leader moves", {
@@ -61,6 +61,7 @@ describe("on three replicas, a client at each node", () => {
     })().finally(() => {
       hasMoved = true;
     });
+    moving.catch(() => {}); // told below, where it is awaited
     const property = fc.asyncProperty(schedules(CLIENTS, STEPS), async (schedule) => {
       const id = randomUUID();
       const history = await run(schedule, stores, id, 600_000);
