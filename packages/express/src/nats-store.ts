@@ -100,7 +100,7 @@ export class NatsStore extends session.Store {
     return this.#answerOrTell(this.#destroy(id), callback);
   }
 
-  /** The data of all live sessions, as one list; `sessions.all()` goes through them without one. */
+  /** The data of all live sessions of express-session, as one list; `sessions.all()` goes through them without one. */
   override all(): Promise<SessionData[]>;
   override all(callback: Callback<SessionData[]>): void;
   override all(callback?: Callback<SessionData[]>): Promise<SessionData[]> | undefined {
@@ -186,22 +186,22 @@ export class NatsStore extends session.Store {
 
   async #all(): Promise<SessionData[]> {
     const list: SessionData[] = [];
-    for await (const record of this.sessions.all()) list.push(this.#given(record));
+    for await (const record of this.sessions.all())
+      if (hasCookie(record.data)) list.push(this.#given(record));
     return list;
   }
 
   /** A record's data as express-session is to see them. */
   #given(record: SessionRecord<SessionData>): SessionData {
     const { data } = record;
-    const cookie = data.cookie as unknown as StoredCookie | undefined;
-    if (typeof cookie !== "object" || cookie === null) {
+    if (!hasCookie(data)) {
       throw new SessionStoreError(
         "ERR_SESSION_CORRUPT",
         "The stored session has no cookie: it was not written by express-session.",
       );
     }
-    this.#loaded.set(data, { record, cookie: { ...cookie } });
-    restoreExpiry(cookie, record.expiresAt);
+    this.#loaded.set(data, { record, cookie: { ...data.cookie } });
+    restoreExpiry(data.cookie, record.expiresAt);
     return data;
   }
 
@@ -234,6 +234,11 @@ export class NatsStore extends session.Store {
     }
     return answer(promise, callback);
   }
+}
+
+/** What express-session has written; a bucket may hold sessions of other frameworks beside it. */
+function hasCookie(data: SessionData): data is SessionData & { cookie: StoredCookie } {
+  return typeof data.cookie === "object" && data.cookie !== null;
 }
 
 function lifeOf(session: SessionData): number | undefined {
