@@ -1,9 +1,9 @@
-import { headers, type MsgHdrs } from "@nats-io/nats-core";
 import type { SessionStoreError } from "../errors.js";
 import { Limiter } from "../limiter.js";
 import { encodeMetadata, type Metadata } from "../record.js";
 import type { Bucket } from "./bucket.js";
 import { API, type ApiError, apiError, unavailable } from "./failure.js";
+import { HeadersToSend, textOf } from "./headers.js";
 import { AnswerLost, type Mux, type Reply } from "./mux.js";
 import { OwnWrites } from "./own-writes.js";
 import { FIRST_PAUSE, longer, pauseUntil } from "./pause.js";
@@ -29,10 +29,6 @@ type Header = readonly [name: string, value: string];
 const EMPTY = new Uint8Array(0);
 const NO_HEADERS: readonly Header[] = [];
 const DELETED: readonly Header[] = [["KV-Operation", "DEL"]];
-
-/** Bytes of a header block beside its lines, and of a line beside name and value (ADR-4). */
-const HEADER_FRAME = 12;
-const HEADER_LINE_FRAME = 4;
 
 const EXPECTED_REVISION = "Nats-Expected-Last-Subject-Sequence";
 
@@ -109,12 +105,12 @@ export class Entries {
   }
 
   async #publish(write: Write, deadline: number, extra: readonly Header[]): Promise<WriteAnswer> {
-    const { list, size } = this.#headersOf(write, extra);
-    this.#checkSize(write.value.length, size);
+    const headers = this.#headersOf(write, extra);
+    this.#checkSize(write.value.length, headers.size);
     const request = {
       subject: this.subjects.entry + write.key,
       payload: write.value,
-      headers: list,
+      headers,
       deadline,
       idempotent: false,
     };
@@ -122,14 +118,14 @@ export class Entries {
       try {
         const reply = await this.mux.request(request);
         if (!isNoResponders(reply)) {
-          const ack = JSON.parse(Buffer.from(reply.data).toString()) as { seq: number; error?: ApiError };
+          const ack = JSON.parse(textOf(reply.data)) as { seq: number; error?: ApiError };
           if (!ack.error) {
             if (this.bucket.replicated) this.#ownWrites.note(write.key, ack.seq);
             return ack.seq;
           }
           if (ack.error.err_code === API.wrongLastSequence) return "conflict";
           if (ack.error.err_code !== API.writeInFlight)
-            throw this.#refusal(ack.error, write.value.length, size);
+            throw this.#refusal(ack.error, write.value.length, headers.size);
         }
       } catch (error) {
         if (error instanceof AnswerLost) return "lost";
@@ -139,17 +135,13 @@ export class Entries {
     }
   }
 
-  #headersOf(write: Write, extra: readonly Header[]): { list: MsgHdrs; size: number } {
-    const all: Header[] = [...encodeMetadata(write.metadata), ...extra];
-    if (write.expected !== undefined) all.push([EXPECTED_REVISION, String(write.expected)]);
-    if (this.bucket.ttls) all.push(["Nats-TTL", `${write.ttlSeconds}s`]);
-    const list = headers();
-    let size = HEADER_FRAME;
-    for (const [name, value] of all) {
-      list.set(name, value);
-      size += name.length + value.length + HEADER_LINE_FRAME;
-    }
-    return { list, size };
+  #headersOf(write: Write, extra: readonly Header[]): HeadersToSend {
+    const headers = new HeadersToSend();
+    for (const [name, value] of encodeMetadata(write.metadata)) headers.add(name, value);
+    for (const [name, value] of extra) headers.add(name, value);
+    if (write.expected !== undefined) headers.add(EXPECTED_REVISION, String(write.expected));
+    if (this.bucket.ttls) headers.add("Nats-TTL", `${write.ttlSeconds}s`);
+    return headers;
   }
 
   #checkSize(value: number, header: number): void {

@@ -3,6 +3,7 @@ import { SessionStoreError } from "../errors.js";
 import type { NatsConnectionLike } from "../types.js";
 import { type ConnectionEvent, watchConnection } from "./connection.js";
 import { unavailable } from "./failure.js";
+import type { HeadersToSend } from "./headers.js";
 
 /** What the mux needs of a reply; both generations of the client have it. */
 export interface Reply {
@@ -14,7 +15,7 @@ export interface Reply {
 export interface Request {
   readonly subject: string;
   readonly payload: Uint8Array;
-  readonly headers?: MsgHdrs | undefined;
+  readonly headers?: HeadersToSend | undefined;
   /** When to give up, in ms of `performance.now()`. */
   readonly deadline: number;
   /** Whether sending it twice does no harm, so that it may be sent again after a reconnect. */

@@ -1,6 +1,7 @@
 import { SessionStoreError } from "../errors.js";
 import { corrupt } from "../record.js";
 import { API, type ApiError, apiError } from "./failure.js";
+import { HeaderBlock, headersOf, textOf } from "./headers.js";
 import type { Reply } from "./mux.js";
 
 /** An entry of the bucket as the server has it: a session, or the marker of one that has ended. */
@@ -17,12 +18,12 @@ export interface Entry {
 
 /** Whether the reply is the server's word that nobody listens on the subject. */
 export function isNoResponders(reply: Reply): boolean {
-  return reply.data.length === 0 && reply.headers?.code === 503;
+  return reply.data.length === 0 && headersOf(reply)?.code === 503;
 }
 
 /** The entry in the reply to a direct get (ADR-31); `null` for "no message". */
 export function directEntry(reply: Reply): Entry | null {
-  const { headers } = reply;
+  const headers = headersOf(reply);
   if (headers?.code === 404) return null;
   if (headers?.code !== 0) {
     throw new SessionStoreError(
@@ -37,15 +38,15 @@ export function directEntry(reply: Reply): Entry | null {
 
 /** The entry in the reply to a read from the leader; `null` for "no message". */
 export function leaderEntry(reply: Reply, stream: string): Entry | null {
-  const answer = JSON.parse(Buffer.from(reply.data).toString()) as {
+  const answer = JSON.parse(textOf(reply.data)) as {
     error?: ApiError;
     message?: { subject: string; seq: number; hdrs?: string; data?: string };
   };
   if (answer.error?.err_code === API.noMessage) return null;
   if (answer.error || !answer.message) throw apiError(answer.error ?? {}, stream);
   const { subject, seq, hdrs = "", data = "" } = answer.message;
-  const headers = parseHeaderBlock(Buffer.from(hdrs, "base64").toString());
-  return entryOf(subject, seq, Buffer.from(data, "base64"), (name) => headers.get(name) ?? "");
+  const headers = new HeaderBlock(Buffer.from(hdrs, "base64").toString("latin1"));
+  return entryOf(subject, seq, Buffer.from(data, "base64"), (name) => headers.get(name));
 }
 
 /** @param limit `undefined` where the bucket was given one since it was opened, which nobody told us */
@@ -62,14 +63,4 @@ function entryOf(subject: string, revision: number, value: Uint8Array, header: E
   // ADR-8: DEL and PURGE are deletions by a client; ADR-43: the server's own marker names its reason.
   const deleted = header("KV-Operation") !== "" || header("Nats-Marker-Reason") !== "";
   return { subject, revision, value, deleted, header };
-}
-
-/** A stored header block: `NATS/1.0`, then a header a line (ADR-4). */
-function parseHeaderBlock(block: string): Map<string, string> {
-  const headers = new Map<string, string>();
-  for (const line of block.split("\r\n").slice(1)) {
-    const colon = line.indexOf(":");
-    if (colon > 0) headers.set(line.slice(0, colon), line.slice(colon + 1).trim());
-  }
-  return headers;
 }

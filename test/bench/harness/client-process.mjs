@@ -1,0 +1,58 @@
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { mkdir } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+
+const main = fileURLToPath(new URL("client-main.mjs", import.meta.url));
+const profiles = fileURLToPath(new URL("../../.cache/profiles/", import.meta.url));
+
+/**
+ * A client under test in a process of its own, so that the CPU time it reports is its own and so that no other
+ * client's objects and types are in its heap and its optimised code.
+ *
+ * @typedef {object} Client
+ * @property {string} name
+ * @property {string | undefined} profile where its CPU profile will be, once it has stopped
+ * @property {(method: string, ...args: unknown[]) => Promise<any>} call calls a method of the client's module
+ * @property {() => Promise<void>} stop
+ */
+
+/**
+ * @param {string} name how it is called in tables
+ * @param {object} options
+ * @param {string} options.file name of a module in `clients/`
+ * @param {Record<string, unknown>} options.settings for the module's `open`
+ * @param {boolean} [options.profile] whether to write a CPU profile
+ * @returns {Promise<Client>}
+ */
+export async function startClient(name, { file, settings, profile = false }) {
+  const execArgv = ["--expose-gc"];
+  const profileName = `${name.replace(/[^a-z0-9]+/gi, "-")}.cpuprofile`;
+  if (profile) {
+    await mkdir(profiles, { recursive: true });
+    execArgv.push("--cpu-prof", `--cpu-prof-dir=${profiles}`, `--cpu-prof-name=${profileName}`);
+  }
+  const child = fork(main, [file], { execArgv });
+  const exited = once(child, "exit");
+  const failed = exited.then(([code, signal]) => {
+    throw new Error(`The client "${name}" ended by itself (${signal ?? code})`);
+  });
+  failed.catch(() => {});
+
+  const call = async (method, ...args) => {
+    child.send({ method, args });
+    const [{ error, result }] = await Promise.race([once(child, "message"), failed]);
+    if (error !== undefined) throw new Error(`The client "${name}" failed in ${method}: ${error}`);
+    return result;
+  };
+  await call("open", settings);
+  return {
+    name,
+    profile: profile ? profiles + profileName : undefined,
+    call,
+    stop: async () => {
+      child.disconnect();
+      await exited;
+    },
+  };
+}
