@@ -60,7 +60,7 @@ export class SaveAttempt<T extends object> {
   /** Writes; after a conflict it finds out what to write the next time, and gives nothing. */
   async try(): Promise<SaveResult<T> | undefined> {
     const now = Date.now();
-    this.#content ??= await this.#initialContent();
+    this.#content ??= this.#mustMerge() ? await this.#mergeHeld() : this.#save;
     const { data, value } = this.#content;
     this.#metadata ??= this.#metadataFor(data, now);
     const metadata = this.#metadata;
@@ -97,13 +97,17 @@ export class SaveAttempt<T extends object> {
     return { createdAt, expiresAt, write: this.#ground.createdAt === undefined ? "create" : "update" };
   }
 
-  /** Ours, with what an earlier merge took from the other side and the holder never saw. */
-  async #initialContent(): Promise<Content<T>> {
+  /** Whether an earlier merge took something from the other side that the holder never saw. */
+  #mustMerge(): boolean {
+    const { record, source } = this.#save;
+    return record !== undefined && !isSame(StoredRecord.baseOf(record, source), StoredRecord.valueOf(record));
+  }
+
+  async #mergeHeld(): Promise<Content<T>> {
     const { record, source } = this.#save;
     if (!record) return this.#save;
     const base = StoredRecord.baseOf(record, source);
-    const stored = StoredRecord.valueOf(record);
-    return isSame(base, stored) ? this.#save : mergeStored(this.#context.options, this.#save, base, stored);
+    return mergeStored(this.#context.options, this.#save, base, StoredRecord.valueOf(record));
   }
 
   /** Ended, or ended and begun again under the same id: what was loaded then is not to get into it. */

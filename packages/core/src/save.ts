@@ -32,7 +32,8 @@ export async function saveSession<T extends object>(
     await destroySession(context, handle);
     return GONE;
   }
-  const value = await serialize(data, options.serializer);
+  const serialised = serialize(data, options.serializer);
+  const value = serialised instanceof Uint8Array ? serialised : await serialised;
   if (record && touchUnchanged && isSame(value, StoredRecord.baseOf(record, source))) {
     const touched = await touchSession(context, handle, record, { ttl: lifeFor(record.data) });
     return touched.outcome === "gone" ? GONE : { outcome: "saved", record: touched.record };

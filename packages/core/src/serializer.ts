@@ -11,36 +11,56 @@ export const jsonSerializer: SessionSerializer = {
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
-/** @throws `ERR_SESSION_SERIALIZE` */
-export async function serialize(data: object, serializer: SessionSerializer): Promise<Uint8Array> {
-  let text: unknown;
+/**
+ * At once where the serializer answers at once: a promise more for each operation is felt.
+ * @throws `ERR_SESSION_SERIALIZE`
+ */
+export function serialize(data: object, serializer: SessionSerializer): Uint8Array | Promise<Uint8Array> {
+  let result: unknown;
   try {
-    const result = serializer.stringify(data);
-    text = typeof result === "string" ? result : await result;
+    result = serializer.stringify(data);
   } catch (cause) {
-    throw new SessionStoreError("ERR_SESSION_SERIALIZE", "The session data cannot be serialised.", cause);
+    throw notSerialised(cause);
   }
-  if (typeof text !== "string") {
-    throw new SessionStoreError("ERR_SESSION_SERIALIZE", "The serializer did not return a string.");
-  }
-  return Buffer.from(text);
+  if (!isThenable(result)) return bytesOf(result);
+  return Promise.resolve(result).then(bytesOf, (cause) => Promise.reject(notSerialised(cause)));
 }
 
-/** @throws `ERR_SESSION_CORRUPT` */
-export async function deserialize<T extends object>(
+function bytesOf(text: unknown): Uint8Array {
+  if (typeof text === "string") return Buffer.from(text);
+  throw new SessionStoreError("ERR_SESSION_SERIALIZE", "The serializer did not return a string.");
+}
+
+function notSerialised(cause: unknown): SessionStoreError {
+  return new SessionStoreError("ERR_SESSION_SERIALIZE", "The session data cannot be serialised.", cause);
+}
+
+/**
+ * At once where the serializer answers at once.
+ * @throws `ERR_SESSION_CORRUPT`
+ */
+export function deserialize<T extends object>(
   value: Uint8Array,
   serializer: SessionSerializer,
-): Promise<T> {
-  let data: unknown;
+): T | Promise<T> {
+  let result: unknown;
   try {
-    const result = serializer.parse(utf8.decode(value));
-    data = isThenable(result) ? await result : result;
+    result = serializer.parse(utf8.decode(value));
   } catch {
-    // The parser's own error is no cause to pass on: V8 quotes the text, which is session data.
-    throw corrupt("its value does not parse");
+    throw notParsed();
   }
+  if (!isThenable(result)) return objectOf<T>(result);
+  return Promise.resolve(result).then(objectOf<T>, () => Promise.reject(notParsed()));
+}
+
+function objectOf<T extends object>(data: unknown): T {
   if (typeof data !== "object" || data === null) throw corrupt("its value is not an object");
   return data as T;
+}
+
+/** Without the parser's own error: V8 quotes the text in it, which is session data. */
+function notParsed(): SessionStoreError {
+  return corrupt("its value does not parse");
 }
 
 /** Whether two serialised sessions are the same. */

@@ -35,8 +35,7 @@ export class NatsSessionStore<T extends object = SessionData> implements Session
     return this.#run(async () => {
       const handle = handleOf(id);
       const { bucket, keyStart } = this.#context;
-      const isLive = (found: Entry) => liveSession(this.#context, found) !== null;
-      const entry = await bucket.entries.read(keyStart + handle, deadlineOf(this.#context), isLive);
+      const entry = await bucket.entries.read(keyStart + handle, deadlineOf(this.#context), this.#isLive);
       const session = liveSession(this.#context, entry);
       return session && this.#recordOf(handle, session);
     });
@@ -68,7 +67,7 @@ export class NatsSessionStore<T extends object = SessionData> implements Session
     for await (const batch of this.#batches()) {
       for (const listed of batch) {
         const session = listedSession(this.#context, listed);
-        const record = session && (await this.#recordOf(listed.handle, session).catch(() => null));
+        const record = session && (await this.#readable(listed.handle, session));
         if (record) yield record;
       }
     }
@@ -98,10 +97,22 @@ export class NatsSessionStore<T extends object = SessionData> implements Session
     this.#context.bucket.close();
   }
 
-  async #recordOf(handle: string, { revision, value, metadata }: StoredSession): Promise<StoredRecord<T>> {
-    const data = await deserialize<T>(value, this.#context.options.serializer);
-    return new StoredRecord({ handle, data, value, revision, metadata });
+  #recordOf(handle: string, session: StoredSession): StoredRecord<T> | Promise<StoredRecord<T>> {
+    const data = deserialize<T>(session.value, this.#context.options.serializer);
+    const record = (data: T) => new StoredRecord({ handle, data, ...session });
+    return data instanceof Promise ? data.then(record) : record(data);
   }
+
+  /** `null` for what cannot be read, which must not hide the others. */
+  async #readable(handle: string, session: StoredSession): Promise<StoredRecord<T> | null> {
+    try {
+      return await this.#recordOf(handle, session);
+    } catch {
+      return null;
+    }
+  }
+
+  #isLive = (entry: Entry): boolean => liveSession(this.#context, entry) !== null;
 
   /** A listing is under way for as long as its reader takes; only its reads count as running. */
   async *#batches(): AsyncGenerator<Listed[]> {
@@ -113,16 +124,18 @@ export class NatsSessionStore<T extends object = SessionData> implements Session
     }
   }
 
-  async #run<R>(operation: () => Promise<R>): Promise<R> {
+  #run<R>(operation: () => Promise<R>): Promise<R> {
     if (this.#closing) {
-      throw new SessionStoreError("ERR_SESSION_CLOSED", "The session store was closed.");
+      return Promise.reject(new SessionStoreError("ERR_SESSION_CLOSED", "The session store was closed."));
     }
     this.#running++;
-    try {
-      return await operation();
-    } finally {
-      this.#running--;
-      if (this.#running === 0) this.#idle?.();
-    }
+    const result = operation();
+    result.then(this.#done, this.#done);
+    return result;
   }
+
+  #done = (): void => {
+    this.#running--;
+    if (this.#running === 0) this.#idle?.();
+  };
 }

@@ -57,8 +57,8 @@ export class Entries {
    */
   async read(key: string, deadline: number, isLive: (entry: Entry) => boolean): Promise<Entry | null> {
     const entry = await this.#readFromAny(key, deadline);
-    const isBelieved = entry && entry.revision >= this.#ownWrites.revisionOf(key) && isLive(entry);
-    if (isBelieved || !this.bucket.replicated) return entry;
+    if (!this.bucket.replicated) return entry;
+    if (entry && entry.revision >= this.#ownWrites.revisionOf(key) && isLive(entry)) return entry;
     const isUnknown = entry === null && this.#ownWrites.revisionOf(key) === 0;
     return this.readFromLeader(key, deadline, isUnknown ? this.#confirmations : this.#leaderReads);
   }
@@ -95,12 +95,12 @@ export class Entries {
   }
 
   /** Writes a value; see {@link WriteAnswer}. */
-  async write(write: Write, deadline: number): Promise<WriteAnswer> {
+  write(write: Write, deadline: number): Promise<WriteAnswer> {
     return this.#publish(write, deadline, NO_HEADERS);
   }
 
   /** Replaces an entry by a delete marker, which the official clients understand too (ADR-8). */
-  async remove(write: Omit<Write, "value">, deadline: number): Promise<WriteAnswer> {
+  remove(write: Omit<Write, "value">, deadline: number): Promise<WriteAnswer> {
     return this.#publish({ ...write, value: EMPTY }, deadline, DELETED);
   }
 
