@@ -56,8 +56,14 @@ export async function measure(url, { sessions, rounds, operations, profile }) {
     figures: [
       atMost(1.1, "CPU of save / unchecked write", cpu("save", "unchecked write")),
       atMost(1.1, "time of save / unchecked write", time("save", "unchecked write")),
-      told("CPU of bare publish, checked / unchecked", cpu("bare publish, checked", "bare publish, unchecked")),
-      told("time of bare publish, checked / unchecked", time("bare publish, checked", "bare publish, unchecked")),
+      told(
+        "CPU of bare publish, checked / unchecked",
+        cpu("bare publish, checked", "bare publish, unchecked"),
+      ),
+      told(
+        "time of bare publish, checked / unchecked",
+        time("bare publish, checked", "bare publish, unchecked"),
+      ),
       ...present,
     ],
   };

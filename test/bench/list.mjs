@@ -31,7 +31,10 @@ export async function measure(url, { sessions, rounds, operations, profile }) {
   if (many.profile) await printProfile("listing", many.profile);
 
   const [countFew, countMany] = [median(counting.few), median(counting.many)];
-  const seconds = (list) => ({ "s/call": rounded(median(list) / 1000), "sessions/s": perSecond(sessions, list) });
+  const seconds = (list) => ({
+    "s/call": rounded(median(list) / 1000),
+    "sessions/s": perSecond(sessions, list),
+  });
   return {
     medians: {
       [`count(), ${FEW} sessions`]: { "ms/call": rounded(countFew) },

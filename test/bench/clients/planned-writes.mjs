@@ -21,7 +21,10 @@ export async function plannedWrites(url, bucket, sessions) {
   for (const [index, record] of records.entries()) {
     records[index] = (await store.save(idOf(index), sessionData(index), { record })).record;
   }
-  if (writes.length !== sessions || !writes.every(({ headers }) => headers.some(([name]) => name === EXPECTED))) {
+  if (
+    writes.length !== sessions ||
+    !writes.every(({ headers }) => headers.some(([name]) => name === EXPECTED))
+  ) {
     throw new Error("Expected one revision-checked write for each save");
   }
   const manager = await jetstreamManager(nc);

@@ -17,7 +17,12 @@ export function sessionData(index, visits = 0) {
       path: "/",
       sameSite: "lax",
     },
-    user: { id: 1_000_000 + index, name: "Ada Lovelace", email: "ada@example.com", roles: ["editor", "author"] },
+    user: {
+      id: 1_000_000 + index,
+      name: "Ada Lovelace",
+      email: "ada@example.com",
+      roles: ["editor", "author"],
+    },
     csrf: "q7Zb1mJ0wYw3Qe5v8sTnKfXg2LrPdHcA",
     signedInAt: 1_763_800_000_000,
     visits: 100_000_000 + visits,

@@ -22,13 +22,14 @@ export async function printProfile(name, file) {
     total += time;
     const place = url === "" ? "" : ` ${url.split("/").slice(-2).join("/")}:${lineNumber + 1}`;
     add(functions, `${functionName || "(anonymous)"}${place}`, time);
-    add(packages, url === "" ? functionName.match(/^\(.+\)$/)?.[0] ?? "(native)" : packageOf(url), time);
+    add(packages, url === "" ? (functionName.match(/^\(.+\)$/)?.[0] ?? "(native)") : packageOf(url), time);
   }
   console.log(`\nprofile of ${name}: ${file}`);
   for (const [title, times] of Object.entries({ packages, functions })) {
     console.log(`  by ${title}`);
     const largest = [...times].sort(([, a], [, b]) => b - a).slice(0, MOST);
-    for (const [key, time] of largest) console.log(`  ${((100 * time) / total).toFixed(1).padStart(6)} %  ${key}`);
+    for (const [key, time] of largest)
+      console.log(`  ${((100 * time) / total).toFixed(1).padStart(6)} %  ${key}`);
   }
 }
 
