@@ -69,7 +69,11 @@ export class SaveAttempt<T extends object> {
     const answer = this.#mayWrite ? await this.#write(value, metadata, now) : "conflict";
     if (typeof answer === "number") return this.#stored(answer, metadata);
     this.#mayBeDone ||= answer === "lost";
+    return this.#look(value, metadata);
+  }
 
+  /** After a conflict: whether that was it, else what to write the next time. */
+  async #look(value: Uint8Array, metadata: Metadata): Promise<SaveResult<T> | undefined> {
     const entry = await this.#context.bucket.entries.readFromLeader(this.#key, this.#save.deadline);
     const theirs = liveSession(this.#context, entry);
     if (this.#mayBeDone && theirs && isOurs(theirs, value, metadata))
@@ -86,9 +90,14 @@ export class SaveAttempt<T extends object> {
   }
 
   #write(value: Uint8Array, metadata: Metadata, now: number): Promise<WriteAnswer> {
-    const write = { key: this.#key, value, metadata, expected: this.#ground.revision };
-    const seconds = ttlSeconds(metadata.expiresAt, now);
-    return this.#context.bucket.entries.write({ ...write, ttlSeconds: seconds }, this.#save.deadline);
+    const write = {
+      key: this.#key,
+      value,
+      metadata,
+      expected: this.#ground.revision,
+      ttlSeconds: ttlSeconds(metadata.expiresAt, now),
+    };
+    return this.#context.bucket.entries.write(write, this.#save.deadline);
   }
 
   #metadataFor(data: T, now: number): Metadata {

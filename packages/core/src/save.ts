@@ -46,18 +46,25 @@ export async function saveSession<T extends object>(
     const result = await attempt.try();
     if (result) return result;
   }
-  return inLine(contended, deadline, async () => {
-    // Who was before us in the line has written since we looked.
-    attempt.expectConflict();
-    for (let count = 1; count <= MOST_ATTEMPTS; count++) {
-      const result = await attempt.try();
-      if (result) return result;
-      const left = deadline - performance.now();
-      if (left < options.timeout / 20) break;
-      if (count > 1) await sleep(pauseAfter(count, left));
-    }
-    throw contention();
-  });
+  return inLine(contended, deadline, () => saveAgain(attempt, deadline, options.timeout));
+}
+
+/** Tries until the save lands, after a conflict. */
+async function saveAgain<T extends object>(
+  attempt: SaveAttempt<T>,
+  deadline: number,
+  timeout: number,
+): Promise<SaveResult<T>> {
+  // Who was before us in the line has written since we looked.
+  attempt.expectConflict();
+  for (let count = 1; count <= MOST_ATTEMPTS; count++) {
+    const result = await attempt.try();
+    if (result) return result;
+    const left = deadline - performance.now();
+    if (left < timeout / 20) break;
+    if (count > 1) await sleep(pauseAfter(count, left));
+  }
+  throw contention();
 }
 
 /**

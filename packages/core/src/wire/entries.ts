@@ -55,9 +55,18 @@ export class Entries {
    * The entry of a key, or `null` when there is none. A replica may lag behind: it is believed only when it has
    * a live session that is not older than what this process wrote; otherwise the leader is asked.
    */
-  async read(key: string, deadline: number, isLive: (entry: Entry) => boolean): Promise<Entry | null> {
+  read(key: string, deadline: number, isLive: (entry: Entry) => boolean): Promise<Entry | null> {
+    return this.bucket.replicated
+      ? this.#readConfirmed(key, deadline, isLive)
+      : this.#readFromAny(key, deadline);
+  }
+
+  async #readConfirmed(
+    key: string,
+    deadline: number,
+    isLive: (entry: Entry) => boolean,
+  ): Promise<Entry | null> {
     const entry = await this.#readFromAny(key, deadline);
-    if (!this.bucket.replicated) return entry;
     if (entry && entry.revision >= this.#ownWrites.revisionOf(key) && isLive(entry)) return entry;
     const isUnknown = entry === null && this.#ownWrites.revisionOf(key) === 0;
     return this.readFromLeader(key, deadline, isUnknown ? this.#confirmations : this.#leaderReads);
