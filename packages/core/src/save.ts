@@ -62,15 +62,15 @@ async function saveAgain<T extends object>(
     if (result) return result;
     const left = deadline - performance.now();
     if (left < timeout / 20) break;
-    if (count > 1) await sleep(pauseAfter(count, left));
+    if (count > 1) await sleep(pauseAfter(count, left / timeout));
   }
   throw contention();
 }
 
 /**
- * How long to leave the field to other processes, in ms: at random up to twice as long each time. The less time
- * is left, the less is waited: who has waited long goes before who has just come.
+ * How long to leave the field to other processes, in ms: at random up to twice as long each time. The smaller the
+ * share of the time that is left, the less is waited: who has waited long goes before who has just come.
  */
-function pauseAfter(count: number, left: number): number {
-  return Math.random() * Math.min(2 ** count, LONGEST_PAUSE, left / 16);
+function pauseAfter(count: number, share: number): number {
+  return Math.random() * Math.min(2 ** count, LONGEST_PAUSE * share);
 }
