@@ -206,6 +206,7 @@ function storageFormat(variant: Variant): void {
     expect(value).toBe("");
     expect(headers).toEqual({
       "KV-Operation": "DEL",
+      "Nats-Marker-Reason": "Remove",
       "Session-Format": "1",
       "Session-Created": String(record?.createdAt),
       "Session-Expires": String(record?.expiresAt),

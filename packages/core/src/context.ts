@@ -1,15 +1,27 @@
 import { isLive } from "./expiry.js";
 import type { ResolvedOptions } from "./options.js";
 import { decodeMetadata, type Metadata } from "./record.js";
-import { isSame } from "./serializer.js";
 import type { BucketConnection, Entry } from "./wire/index.js";
 
 /** What every operation of a store works with. */
 export interface Context {
   readonly options: ResolvedOptions;
   readonly bucket: BucketConnection;
+  readonly names: Names;
   /** Start of this store's session keys; the handle follows. */
   readonly keyStart: string;
+  /** Start of this store's index keys; owner, a dot and handle follow. */
+  readonly indexStart: string;
+  /** Runs what nobody waits for. `close()` does; a failure is of no consequence. */
+  readonly later: (task: () => Promise<unknown>) => void;
+}
+
+/** How sessions and users are named in the bucket. */
+export interface Names {
+  /** @throws TypeError for anything but a string */
+  handleOf(id: string): string;
+  /** @throws TypeError for anything but a non-empty string */
+  ownerOf(user: string): string;
 }
 
 /** A live session as it is stored. */
@@ -33,14 +45,4 @@ export function liveSession(context: Context, entry: Entry | null): StoredSessio
   const metadata = decodeMetadata(entry.header);
   if (!isLive(metadata, Date.now(), context.options)) return null;
   return { revision: entry.revision, value: entry.value, metadata };
-}
-
-/** Whether what is stored is exactly what a write of ours was to store: its answer was lost, the write was not. */
-export function isOurs(session: StoredSession, value: Uint8Array, metadata: Metadata): boolean {
-  return (
-    session.metadata.write === metadata.write &&
-    session.metadata.createdAt === metadata.createdAt &&
-    session.metadata.expiresAt === metadata.expiresAt &&
-    isSame(session.value, value)
-  );
 }

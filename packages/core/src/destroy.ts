@@ -1,6 +1,7 @@
 import { type Context, deadlineOf } from "./context.js";
 import { isLive, ttlSeconds } from "./expiry.js";
-import { decodeMetadata, type Metadata } from "./record.js";
+import { decodeMetadata, encodeMetadata, type Metadata } from "./record.js";
+import { leave } from "./user-index.js";
 import type { Entry } from "./wire/index.js";
 
 /**
@@ -9,19 +10,27 @@ import type { Entry } from "./wire/index.js";
  */
 const MARKER_SLACK = 60;
 
-/** Ends a session, whoever else is writing it. @returns whether there was a live one */
-export async function destroySession(context: Context, handle: string): Promise<boolean> {
+/**
+ * Ends a session, whoever else is writing it.
+ * @param owner where given, the session is left alone unless it is this owner's
+ * @returns whether there was a live one
+ */
+export async function destroySession(context: Context, handle: string, owner?: string): Promise<boolean> {
   const deadline = deadlineOf(context);
   const entry = await context.bucket.entries.readFromLeader(context.keyStart + handle, deadline);
-  return destroyEntry(context, handle, entry, deadline);
+  return destroyEntry(context, handle, entry, deadline, owner);
 }
 
-/** As `destroySession`, for an entry that was just read. */
+/**
+ * As `destroySession`, for an entry that was just read.
+ * @param owner where given, the session is left alone unless it is this owner's
+ */
 export async function destroyEntry(
   context: Context,
   handle: string,
   entry: Entry | null,
   deadline: number,
+  owner?: string,
 ): Promise<boolean> {
   const { entries } = context.bucket;
   const key = context.keyStart + handle;
@@ -29,18 +38,23 @@ export async function destroyEntry(
   for (let current = entry, contended = false; current && !current.deleted; ) {
     const now = Date.now();
     const stored = metadataOf(context, current, now);
+    if (owner !== undefined && stored.ownership?.owner !== owner) return wasLive;
     wasLive ||= isLive(stored, now, context.options);
     // Whoever keeps renewing the session can be outrun: a marker that asks for no revision always lands. It
     // stays as long as any life they may have given it.
     const metadata: Metadata = {
-      createdAt: stored.createdAt,
+      ...stored,
       expiresAt: contended ? now + context.options.maxTtl : stored.expiresAt,
       write: "destroy",
     };
     const expected = contended ? undefined : current.revision;
     const life = ttlSeconds(metadata.expiresAt, now) + MARKER_SLACK;
-    const answer = await entries.remove({ key, metadata, expected, ttlSeconds: life }, deadline);
-    if (typeof answer === "number") return wasLive;
+    const removal = { key, headers: encodeMetadata(metadata), expected, ttlSeconds: life };
+    const answer = await entries.remove(removal, deadline);
+    if (typeof answer === "number") {
+      leave(context, handle, stored.ownership);
+      return wasLive;
+    }
     contended = answer === "conflict";
     current = await entries.readFromLeader(key, deadline);
   }

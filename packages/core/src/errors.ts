@@ -15,6 +15,8 @@
  * - `ERR_SESSION_CORRUPT`: what is stored is not a session that this version can read.
  * - `ERR_SESSION_CONFLICT`: with `onConflict: "error"`, somebody else changed the session since it was loaded.
  * - `ERR_SESSION_CONTENTION`: other writers were faster too many times in a row.
+ * - `ERR_SESSION_LIMIT`: with `onLimit: "refuse"`, the user has as many sessions as they may. Nothing was stored.
+ * - `ERR_SESSION_NO_FEED`: the bucket does not republish its writes, so changes cannot be told.
  * - `ERR_SESSION_SERVER`: the server refused for another reason, which the message gives.
  */
 export type SessionErrorCode =
@@ -31,6 +33,8 @@ export type SessionErrorCode =
   | "ERR_SESSION_CORRUPT"
   | "ERR_SESSION_CONFLICT"
   | "ERR_SESSION_CONTENTION"
+  | "ERR_SESSION_LIMIT"
+  | "ERR_SESSION_NO_FEED"
   | "ERR_SESSION_SERVER";
 
 /**

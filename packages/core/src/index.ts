@@ -1,3 +1,4 @@
+export { type ChangeEvents, emitChanges } from "./change-events.js";
 export { type SessionErrorCode, SessionStoreError } from "./errors.js";
 export { handleOf } from "./key.js";
 export type { KeyConflict, Resolve } from "./merge.js";
@@ -5,11 +6,17 @@ export { openSessionStore } from "./open.js";
 export { type SessionStoreSource, sessionStoreFrom } from "./opening.js";
 export { Turns } from "./turns.js";
 export type {
+  ChangesOptions,
+  ChangeType,
   CountOptions,
+  MissedChanges,
   NatsConnectionLike,
+  RotateOptions,
   SaveOptions,
   SaveOutcome,
   SaveResult,
+  SessionChange,
+  SessionChanges,
   SessionData,
   SessionRecord,
   SessionSerializer,
@@ -18,4 +25,5 @@ export type {
   TouchOptions,
   TouchOutcome,
   TouchResult,
+  UserSession,
 } from "./types.js";

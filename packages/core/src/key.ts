@@ -32,7 +32,22 @@ export function isBucketName(value: string): boolean {
   return BUCKET.test(value);
 }
 
-/** Where the session keys of one application begin: `[prefix.]s.` */
+/** The name under which a user stands in headers and keys: any name is valid, as any session id is. */
+export function ownerOf(user: string): string {
+  if (typeof user !== "string" || user === "") {
+    throw new TypeError(
+      `Expected the user to be a non-empty string, got ${user === "" ? '""' : typeof user}`,
+    );
+  }
+  return handleOf(user);
+}
+
+/** Where the session keys of one application begin: `[prefix.]s.`; the handle follows. */
 export function sessionKeyStart(prefix: string | undefined): string {
   return prefix === undefined ? "s." : `${prefix}.s.`;
+}
+
+/** Where the index keys of one application begin: `[prefix.]u.`; owner, a dot and handle follow. */
+export function indexKeyStart(prefix: string | undefined): string {
+  return prefix === undefined ? "u." : `${prefix}.u.`;
 }

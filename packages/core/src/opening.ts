@@ -1,14 +1,18 @@
 import { SessionStoreError } from "./errors.js";
-import { handleOf } from "./key.js";
+import { handleOf, ownerOf } from "./key.js";
 import type {
+  ChangesOptions,
   CountOptions,
+  RotateOptions,
   SaveOptions,
   SaveResult,
+  SessionChanges,
   SessionData,
   SessionRecord,
   SessionStore,
   TouchOptions,
   TouchResult,
+  UserSession,
 } from "./types.js";
 
 /** A store, a store that is still being opened, or a function that opens one. */
@@ -80,6 +84,40 @@ class OpeningStore<T extends object> implements SessionStore<T> {
 
   handleOf(id: string): string {
     return handleOf(id);
+  }
+
+  ownerOf(user: string): string {
+    return ownerOf(user);
+  }
+
+  async destroyHandle(handle: string, options?: { user?: string | undefined }): Promise<boolean> {
+    return (await this.#store()).destroyHandle(handle, options);
+  }
+
+  async rotate(id: string, newId: string, data: T, options: RotateOptions<T>): Promise<SaveResult<T>> {
+    return (await this.#store()).rotate(id, newId, data, options);
+  }
+
+  async *listOf(user: string): AsyncGenerator<UserSession<T>, undefined> {
+    yield* (await this.#store()).listOf(user);
+  }
+
+  async destroyOf(user: string, options?: { except?: string | undefined }): Promise<number> {
+    return (await this.#store()).destroyOf(user, options);
+  }
+
+  changes(options?: ChangesOptions): SessionChanges {
+    const opened = this.#store().then((store) => store.changes(options));
+    const ready = opened.then((changes) => changes.ready);
+    ready.catch(() => {});
+    return {
+      ready,
+      next: async () => (await opened).next(),
+      return: async () => (await opened).return(),
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
   }
 
   async *ids(): AsyncGenerator<string, undefined> {

@@ -31,6 +31,9 @@ export interface ResolvedOptions {
   readonly serializer: SessionSerializer;
   readonly onConflict: "merge" | "overwrite" | "error";
   readonly resolve: Resolve;
+  readonly user: ((data: object) => unknown) | undefined;
+  readonly maxSessionsPerUser: number | undefined;
+  readonly onLimit: "end-oldest" | "refuse";
 }
 
 type Check = (value: unknown) => string | undefined;
@@ -65,6 +68,12 @@ const CHECKS: { readonly [name in keyof Required<SessionStoreOptions>]: Check } 
     (v) => v === "merge" || v === "overwrite" || v === "error",
   ),
   resolve: fits("a function", (v) => typeof v === "function"),
+  user: fits("a function", (v) => typeof v === "function"),
+  maxSessionsPerUser: fits(
+    "a whole number, at least 1",
+    (v) => Number.isSafeInteger(v) && isNumber(v) && v >= 1,
+  ),
+  onLimit: fits('"end-oldest" or "refuse"', (v) => v === "end-oldest" || v === "refuse"),
   serializer: fits("an object with the functions `stringify` and `parse`", isSerializer),
 };
 
@@ -94,6 +103,9 @@ export function resolveOptions(given: SessionStoreOptions = {}): ResolvedOptions
   if (ttl > maxTtl) {
     throw new TypeError(`Expected \`ttl\` to be at most \`maxTtl\` (${maxTtl} ms), got ${ttl}`);
   }
+  if (options.maxSessionsPerUser !== undefined && !options.user) {
+    throw new TypeError("Expected `user` to be given with `maxSessionsPerUser`: it names a session's user");
+  }
   return {
     bucket: options.bucket ?? "sessions",
     prefix: options.prefix,
@@ -113,6 +125,9 @@ export function resolveOptions(given: SessionStoreOptions = {}): ResolvedOptions
     updateBucket: options.updateBucket ?? false,
     serializer: options.serializer ? bound(options.serializer) : jsonSerializer,
     onConflict: options.onConflict ?? "merge",
+    user: options.user,
+    maxSessionsPerUser: options.maxSessionsPerUser,
+    onLimit: options.onLimit ?? "end-oldest",
     resolve: options.resolve ?? ((_key, { ours }) => ours),
   };
 }

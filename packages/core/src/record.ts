@@ -1,4 +1,5 @@
 import { SessionStoreError } from "./errors.js";
+import { isHandle } from "./key.js";
 
 /** The storage format that this version writes, and the newest that it reads. */
 export const FORMAT = 1;
@@ -6,11 +7,24 @@ export const FORMAT = 1;
 /** What a write did, kept with the entry so that a headers-only feed can tell. */
 export type WriteKind = "create" | "update" | "touch" | "destroy";
 
+/** Whose session it is, and where that stands in the user index. Times are unix milliseconds. */
+export interface Ownership {
+  /** The user's name, hashed. */
+  readonly owner: string;
+  /** When the session became this user's. */
+  readonly since: number;
+  /** Until when the index entry stays; it is renewed before the session outlives it. */
+  readonly listedUntil: number;
+  /** Revision of the index entry. */
+  readonly indexRevision: number;
+}
+
 /** What is stored beside the value, in the message's headers. Times are unix milliseconds. */
 export interface Metadata {
   readonly createdAt: number;
   readonly expiresAt: number;
   readonly write: WriteKind;
+  readonly ownership?: Ownership | undefined;
 }
 
 /** Names of the headers of format 1. */
@@ -19,17 +33,24 @@ export const HEADER = {
   created: "Session-Created",
   expires: "Session-Expires",
   write: "Session-Write",
+  owner: "Session-Owner",
+  index: "Session-Index",
 } as const;
 
 const WRITES: ReadonlySet<string> = new Set<WriteKind>(["create", "update", "touch", "destroy"]);
 
 export function encodeMetadata(metadata: Metadata): [name: string, value: string][] {
-  return [
+  const headers: [name: string, value: string][] = [
     [HEADER.format, String(FORMAT)],
     [HEADER.created, String(metadata.createdAt)],
     [HEADER.expires, String(metadata.expiresAt)],
     [HEADER.write, metadata.write],
   ];
+  if (metadata.ownership) {
+    const { owner, since, listedUntil, indexRevision } = metadata.ownership;
+    headers.push([HEADER.owner, owner], [HEADER.index, `${since} ${listedUntil} ${indexRevision}`]);
+  }
+  return headers;
 }
 
 /**
@@ -48,20 +69,32 @@ export function decodeMetadata(header: (name: string) => string): Metadata {
   const write = header(HEADER.write);
   if (!WRITES.has(write)) throw corrupt(`its ${HEADER.write} header is not one of ${[...WRITES].join(", ")}`);
   return {
-    createdAt: milliseconds(header, HEADER.created),
-    expiresAt: milliseconds(header, HEADER.expires),
+    createdAt: whole(header(HEADER.created), HEADER.created),
+    expiresAt: whole(header(HEADER.expires), HEADER.expires),
     write: write as WriteKind,
+    ownership: ownershipIn(header),
   };
+}
+
+function ownershipIn(header: (name: string) => string): Ownership | undefined {
+  const owner = header(HEADER.owner);
+  if (owner === "") return undefined;
+  if (!isHandle(owner)) throw corrupt(`its ${HEADER.owner} header is not a hashed name`);
+  const parts = header(HEADER.index).split(" ");
+  const [since, listedUntil, indexRevision] = parts.map((text) => whole(text, HEADER.index));
+  if (since === undefined || listedUntil === undefined || indexRevision === undefined || parts.length > 3) {
+    throw corrupt(`its ${HEADER.index} header is not three numbers`);
+  }
+  return { owner, since, listedUntil, indexRevision };
 }
 
 export function corrupt(why: string, cause?: unknown): SessionStoreError {
   return new SessionStoreError("ERR_SESSION_CORRUPT", `The stored entry cannot be read: ${why}.`, cause);
 }
 
-function milliseconds(header: (name: string) => string, name: string): number {
-  const text = header(name);
+function whole(text: string, name: string): number {
   const value = Number(text);
   if (!/^\d{1,16}$/.test(text) || !Number.isSafeInteger(value))
-    throw corrupt(`its ${name} header is not a time`);
+    throw corrupt(`its ${name} header is not a whole number`);
   return value;
 }

@@ -1,15 +1,17 @@
 import { isDeepStrictEqual } from "node:util";
-import { type Context, isOurs, liveSession, type StoredSession } from "./context.js";
+import { type Context, liveSession, type StoredSession } from "./context.js";
 import { SessionStoreError } from "./errors.js";
-import { expiryOf, isLive, ttlSeconds } from "./expiry.js";
+import { expiryOf, isLive } from "./expiry.js";
 import type { Resolve } from "./merge.js";
 import { type Content, mergeStored } from "./merge-stored.js";
 import type { ResolvedOptions } from "./options.js";
-import type { Metadata } from "./record.js";
+import type { Metadata, Ownership } from "./record.js";
 import { isSame } from "./serializer.js";
+import { admit, endOldest } from "./session-limit.js";
 import { StoredRecord } from "./stored-record.js";
 import type { SaveResult } from "./types.js";
-import type { WriteAnswer } from "./wire/index.js";
+import { leave, ownerIn, ownershipOf } from "./user-index.js";
+import { isOurs, writeSession } from "./write.js";
 
 /** What is to be saved. */
 export interface Save<T extends object> extends Content<T> {
@@ -23,31 +25,32 @@ export interface Save<T extends object> extends Content<T> {
   readonly deadline: number;
 }
 
-/** What a write builds on: the revision that must still be there, and when the session began. */
+/** What a write builds on: the revision that must still be there, when the session began, and whose it is. */
 interface Ground {
   readonly revision: number;
   readonly createdAt: number | undefined;
+  readonly ownership: Ownership | undefined;
 }
 
-const NOTHING: Ground = { revision: 0, createdAt: undefined };
+const NOTHING: Ground = { revision: 0, createdAt: undefined, ownership: undefined };
 const GONE = { outcome: "gone", record: null } as const;
 
 /** A save from its first write to the one that lands: it knows what it has tried and what it has found. */
 export class SaveAttempt<T extends object> {
   readonly #context: Context;
   readonly #save: Save<T>;
-  readonly #key: string;
   #ground: Ground;
   #content: Content<T> | undefined;
   #metadata: Metadata | undefined;
+  /** What stands in the user index because of this save. */
+  #entered: Ownership | undefined;
   #mayWrite: boolean;
   #mayBeDone = false;
 
   constructor(context: Context, save: Save<T>) {
     this.#context = context;
     this.#save = save;
-    this.#key = context.keyStart + save.handle;
-    this.#ground = save.record ?? NOTHING;
+    this.#ground = save.record ? groundOf(save.record) : NOTHING;
     // A record past its time is no ground to write on: somebody may have renewed the session, else it is gone.
     this.#mayWrite = save.record === undefined || isLive(save.record, Date.now(), context.options);
   }
@@ -59,29 +62,39 @@ export class SaveAttempt<T extends object> {
 
   /** Writes; after a conflict it finds out what to write the next time, and gives nothing. */
   async try(): Promise<SaveResult<T> | undefined> {
-    const now = Date.now();
+    if (!this.#mayWrite) return this.#look();
     this.#content ??= this.#mustMerge() ? await this.#mergeHeld() : this.#save;
     const { data, value } = this.#content;
-    this.#metadata ??= this.#metadataFor(data, now);
+    this.#metadata ??= await this.#metadataFor(data);
     const metadata = this.#metadata;
-    if (metadata.expiresAt <= now) return GONE;
+    if (metadata.expiresAt <= Date.now()) return this.#gone();
 
-    const answer = this.#mayWrite ? await this.#write(value, metadata, now) : "conflict";
+    const { handle, deadline } = this.#save;
+    const write = { handle, value, metadata, expected: this.#ground.revision };
+    const answer = await writeSession(this.#context, write, deadline);
     if (typeof answer === "number") return this.#stored(answer, metadata);
     this.#mayBeDone ||= answer === "lost";
-    return this.#look(value, metadata);
+    return this.#look();
   }
 
   /** After a conflict: whether that was it, else what to write the next time. */
-  async #look(value: Uint8Array, metadata: Metadata): Promise<SaveResult<T> | undefined> {
-    const entry = await this.#context.bucket.entries.readFromLeader(this.#key, this.#save.deadline);
+  async #look(): Promise<SaveResult<T> | undefined> {
+    const { handle, deadline, value: ours } = this.#save;
+    const key = this.#context.keyStart + handle;
+    const entry = await this.#context.bucket.entries.readFromLeader(key, deadline);
     const theirs = liveSession(this.#context, entry);
-    if (this.#mayBeDone && theirs && isOurs(theirs, value, metadata))
+    const metadata = this.#metadata;
+    if (this.#mayBeDone && metadata && theirs && isOurs(theirs, this.#content?.value ?? ours, metadata)) {
       return this.#stored(theirs.revision, metadata);
-    if (this.#isGone(theirs)) return GONE;
+    }
+    if (this.#isGone(theirs)) return this.#gone();
     const revision = entry?.revision ?? 0;
     if (revision !== this.#ground.revision) {
-      this.#ground = { revision, createdAt: theirs?.metadata.createdAt };
+      this.#ground = {
+        revision,
+        createdAt: theirs?.metadata.createdAt,
+        ownership: theirs?.metadata.ownership,
+      };
       this.#metadata = undefined;
       this.#content = theirs ? await this.#settle(theirs) : this.#save;
     }
@@ -89,21 +102,39 @@ export class SaveAttempt<T extends object> {
     return undefined;
   }
 
-  #write(value: Uint8Array, metadata: Metadata, now: number): Promise<WriteAnswer> {
-    const write = {
-      key: this.#key,
-      value,
-      metadata,
-      expected: this.#ground.revision,
-      ttlSeconds: ttlSeconds(metadata.expiresAt, now),
-    };
-    return this.#context.bucket.entries.write(write, this.#save.deadline);
-  }
-
-  #metadataFor(data: T, now: number): Metadata {
+  #metadataFor(data: T): Metadata | Promise<Metadata> {
+    const now = Date.now();
     const createdAt = this.#ground.createdAt ?? now;
     const expiresAt = expiryOf(now, this.#save.lifeFor(data), createdAt, this.#context.options);
-    return { createdAt, expiresAt, write: this.#ground.createdAt === undefined ? "create" : "update" };
+    const write = this.#ground.createdAt === undefined ? "create" : "update";
+    const ownership = this.#ownershipFor(data, expiresAt);
+    if (ownership instanceof Promise) {
+      return ownership.then((ownership) => ({ createdAt, expiresAt, write, ownership }));
+    }
+    return { createdAt, expiresAt, write, ownership };
+  }
+
+  #ownershipFor(data: T, expiresAt: number): Ownership | undefined | Promise<Ownership> {
+    const { handle, deadline } = this.#save;
+    const { ownership: stored } = this.#ground;
+    const owner = ownerIn(this.#context, data, stored);
+    const before = this.#entered?.owner === owner ? this.#entered : stored;
+    const ownership = ownershipOf(this.#context, { handle, owner, before, expiresAt }, deadline);
+    return ownership instanceof Promise ? ownership.then((entered) => this.#enter(entered)) : ownership;
+  }
+
+  /** @throws `ERR_SESSION_LIMIT` */
+  async #enter(ownership: Ownership): Promise<Ownership> {
+    if (this.#entered?.owner !== ownership.owner) leave(this.#context, this.#save.handle, this.#entered);
+    this.#entered = ownership;
+    if (this.#isNewTo(ownership)) {
+      await admit(this.#context, this.#save.handle, ownership);
+    }
+    return ownership;
+  }
+
+  #isNewTo({ owner }: Ownership): boolean {
+    return this.#ground.ownership?.owner !== owner;
   }
 
   /** Whether an earlier merge took something from the other side that the holder never saw. */
@@ -143,7 +174,18 @@ export class SaveAttempt<T extends object> {
     return mergeStored(this.#mayBeDone ? settledWhereSame(options) : options, this.#save, base, theirs.value);
   }
 
-  #stored(revision: number, metadata: Metadata): SaveResult<T> {
+  #gone(): SaveResult<T> {
+    leave(this.#context, this.#save.handle, this.#entered);
+    return GONE;
+  }
+
+  async #stored(revision: number, metadata: Metadata): Promise<SaveResult<T>> {
+    const { ownership } = metadata;
+    const { ownership: before } = this.#ground;
+    if (before && before.owner !== ownership?.owner) leave(this.#context, this.#save.handle, before);
+    if (ownership && this.#isNewTo(ownership)) {
+      await endOldest(this.#context, ownership.owner);
+    }
     const { handle, value: ours, source } = this.#save;
     const { data, value } = this.#content ?? this.#save;
     const isMerged = value !== ours;
@@ -151,6 +193,11 @@ export class SaveAttempt<T extends object> {
     const record = new StoredRecord({ handle, data, value, revision, metadata, held });
     return { outcome: isMerged ? "merged" : "saved", record };
   }
+}
+
+function groundOf(record: StoredRecord<object>): Ground {
+  const { revision, createdAt } = record;
+  return { revision, createdAt, ownership: StoredRecord.ownershipOf(record) };
 }
 
 /** Where a write of ours may be part of theirs already, the same value is no second change. */

@@ -1,39 +1,56 @@
+import { ChangeFeed } from "./change-feed.js";
+import { ChangeReader } from "./change-reader.js";
 import { type Context, deadlineOf, liveSession, type StoredSession } from "./context.js";
 import { destroySession } from "./destroy.js";
 import { SessionStoreError } from "./errors.js";
-import { handleOf, sessionKeyStart } from "./key.js";
-import { clearSessions, countLive, type Listed, listEntries, listedSession } from "./listing.js";
+import { handleOf, indexKeyStart, isHandle, ownerOf, sessionKeyStart } from "./key.js";
+import { clearSessions, countLive, listEntries, listedSession } from "./listing.js";
 import type { ResolvedOptions } from "./options.js";
+import { rotateSession } from "./rotate.js";
 import { saveSession } from "./save.js";
 import { deserialize } from "./serializer.js";
 import { StoredRecord } from "./stored-record.js";
 import { touchSession } from "./touch.js";
 import type {
+  ChangesOptions,
   CountOptions,
+  RotateOptions,
   SaveOptions,
   SaveResult,
+  SessionChanges,
   SessionData,
   SessionRecord,
   SessionStore,
   TouchOptions,
   TouchResult,
+  UserSession,
 } from "./types.js";
+import { destroyAllOf, newestFirst } from "./user-sessions.js";
 import type { BucketConnection, Entry } from "./wire/index.js";
 
 /** The session store over an open bucket; what each operation does stands in the file of its name. */
 export class NatsSessionStore<T extends object = SessionData> implements SessionStore<T> {
   readonly #context: Context;
+  readonly #feed: ChangeFeed;
   #running = 0;
   #closing: Promise<void> | undefined;
   #idle: (() => void) | undefined;
 
   constructor(bucket: BucketConnection, options: ResolvedOptions) {
-    this.#context = { bucket, options, keyStart: sessionKeyStart(options.prefix) };
+    this.#context = {
+      bucket,
+      options,
+      names: { handleOf, ownerOf },
+      keyStart: sessionKeyStart(options.prefix),
+      indexStart: indexKeyStart(options.prefix),
+      later: (task) => void this.#run(task).catch(() => {}),
+    };
+    this.#feed = new ChangeFeed(this.#context);
   }
 
   load(id: string): Promise<SessionRecord<T> | null> {
     return this.#run(async () => {
-      const handle = handleOf(id);
+      const handle = this.handleOf(id);
       const { bucket, keyStart } = this.#context;
       const entry = await bucket.entries.read(keyStart + handle, deadlineOf(this.#context), this.#isLive);
       const session = liveSession(this.#context, entry);
@@ -42,35 +59,72 @@ export class NatsSessionStore<T extends object = SessionData> implements Session
   }
 
   save(id: string, data: T, options: SaveOptions<T> = {}): Promise<SaveResult<T>> {
-    return this.#run(async () => saveSession(this.#context, handleOf(id), data, options));
+    return this.#run(async () => saveSession(this.#context, this.handleOf(id), data, options));
   }
 
   touch(id: string, record: SessionRecord<T>, options: TouchOptions = {}): Promise<TouchResult<T>> {
-    return this.#run(async () => touchSession(this.#context, handleOf(id), record, options));
+    return this.#run(async () => touchSession(this.#context, this.handleOf(id), record, options));
   }
 
   destroy(id: string): Promise<boolean> {
-    return this.#run(async () => destroySession(this.#context, handleOf(id)));
+    return this.#run(async () => destroySession(this.#context, this.handleOf(id)));
   }
 
   handleOf(id: string): string {
-    return handleOf(id);
+    return this.#context.names.handleOf(id);
+  }
+
+  ownerOf(user: string): string {
+    return this.#context.names.ownerOf(user);
+  }
+
+  destroyHandle(handle: string, { user }: { user?: string | undefined } = {}): Promise<boolean> {
+    return this.#run(async () => {
+      if (typeof handle !== "string") throw new TypeError(`Expected a handle, got ${typeof handle}`);
+      const owner = user === undefined ? undefined : this.ownerOf(user);
+      return isHandle(handle) && destroySession(this.#context, handle, owner);
+    });
+  }
+
+  rotate(id: string, newId: string, data: T, options: RotateOptions<T>): Promise<SaveResult<T>> {
+    return this.#run(async () =>
+      rotateSession(this.#context, this.handleOf(id), this.handleOf(newId), data, options),
+    );
+  }
+
+  async *listOf(user: string): AsyncGenerator<UserSession<T>, undefined> {
+    const owner = this.#listed(user);
+    for await (const batch of this.#steps(newestFirst(this.#context, owner))) {
+      for (const session of batch) {
+        const record = await this.#readable(session.handle, session);
+        if (record) yield Object.assign(record, { lastWriteAt: session.writtenAt });
+      }
+    }
+  }
+
+  destroyOf(user: string, { except }: { except?: string | undefined } = {}): Promise<number> {
+    return this.#run(async () => destroyAllOf(this.#context, this.#listed(user), except));
   }
 
   async *ids(): AsyncGenerator<string, undefined> {
-    for await (const batch of this.#batches()) {
+    for await (const batch of this.#steps(listEntries(this.#context))) {
       for (const listed of batch) if (listedSession(this.#context, listed)) yield listed.handle;
     }
   }
 
   async *all(): AsyncGenerator<SessionRecord<T>, undefined> {
-    for await (const batch of this.#batches()) {
+    for await (const batch of this.#steps(listEntries(this.#context))) {
       for (const listed of batch) {
         const session = listedSession(this.#context, listed);
         const record = session && (await this.#readable(listed.handle, session));
         if (record) yield record;
       }
     }
+  }
+
+  changes(options?: ChangesOptions): SessionChanges {
+    if (this.#closing) throw closed();
+    return new ChangeReader(this.#feed, options);
   }
 
   count({ exact = false }: CountOptions = {}): Promise<number> {
@@ -89,6 +143,7 @@ export class NatsSessionStore<T extends object = SessionData> implements Session
   }
 
   async #close(): Promise<void> {
+    this.#feed.close();
     if (this.#running > 0) {
       await new Promise<void>((resolve) => {
         this.#idle = resolve;
@@ -112,11 +167,16 @@ export class NatsSessionStore<T extends object = SessionData> implements Session
     }
   }
 
+  /** @throws TypeError where the store was not told how to name users */
+  #listed(user: string): string {
+    if (this.#context.options.user) return this.ownerOf(user);
+    throw new TypeError("Expected the store to be opened with `user`, which names the user of a session");
+  }
+
   #isLive = (entry: Entry): boolean => liveSession(this.#context, entry) !== null;
 
   /** A listing is under way for as long as its reader takes; only its reads count as running. */
-  async *#batches(): AsyncGenerator<Listed[]> {
-    const batches = listEntries(this.#context);
+  async *#steps<B>(batches: AsyncGenerator<B, void>): AsyncGenerator<B, void> {
     for (;;) {
       const { value, done } = await this.#run(() => batches.next());
       if (done) return;
@@ -126,7 +186,7 @@ export class NatsSessionStore<T extends object = SessionData> implements Session
 
   #run<R>(operation: () => Promise<R>): Promise<R> {
     if (this.#closing) {
-      return Promise.reject(new SessionStoreError("ERR_SESSION_CLOSED", "The session store was closed."));
+      return Promise.reject(closed());
     }
     this.#running++;
     const result = operation();
@@ -138,4 +198,8 @@ export class NatsSessionStore<T extends object = SessionData> implements Session
     this.#running--;
     if (this.#running === 0) this.#idle?.();
   };
+}
+
+function closed(): SessionStoreError {
+  return new SessionStoreError("ERR_SESSION_CLOSED", "The session store was closed.");
 }

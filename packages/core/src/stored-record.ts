@@ -1,4 +1,4 @@
-import type { Metadata } from "./record.js";
+import type { Metadata, Ownership } from "./record.js";
 import type { SessionRecord } from "./types.js";
 
 interface Content<T extends object> {
@@ -27,6 +27,7 @@ export class StoredRecord<T extends object> implements SessionRecord<T> {
   readonly expiresAt: number;
   /** Not public fields: they are for the store alone, and nobody wants to see them logged. */
   readonly #value: Uint8Array;
+  readonly #ownership: Ownership | undefined;
   readonly #held: Held | undefined;
 
   constructor({ handle, data, value, revision, metadata, held }: Content<T>) {
@@ -36,18 +37,24 @@ export class StoredRecord<T extends object> implements SessionRecord<T> {
     this.createdAt = metadata.createdAt;
     this.expiresAt = metadata.expiresAt;
     this.#value = value;
+    this.#ownership = metadata.ownership;
     this.#held = held;
   }
 
-  /** The same session, stored again unchanged. */
-  renewed(revision: number, metadata: Metadata): StoredRecord<T> {
-    const { handle, data } = this;
+  /** The same session, stored again unchanged, under another name perhaps. */
+  renewed(revision: number, metadata: Metadata, handle = this.handle): StoredRecord<T> {
+    const { data } = this;
     return new StoredRecord({ handle, data, revision, metadata, value: this.#value, held: this.#held });
   }
 
   /** The bytes that are stored. */
   static valueOf(record: StoredRecord<object>): Uint8Array {
     return record.#value;
+  }
+
+  /** Whose session it is, as the server had it. */
+  static ownershipOf(record: StoredRecord<object>): Ownership | undefined {
+    return record.#ownership;
   }
 
   /**

@@ -1,9 +1,11 @@
-import { type Context, deadlineOf, isOurs, liveSession } from "./context.js";
-import { expiryOf, isLive, isTouchTooSoon, lifeOf, ttlSeconds } from "./expiry.js";
+import { type Context, deadlineOf, liveSession } from "./context.js";
+import { expiryOf, isLive, isTouchTooSoon, lifeOf } from "./expiry.js";
 import type { Metadata } from "./record.js";
 import { StoredRecord } from "./stored-record.js";
 import type { SessionRecord, TouchOptions, TouchResult } from "./types.js";
+import { ownerIn, ownershipOf } from "./user-index.js";
 import type { WriteAnswer } from "./wire/index.js";
+import { isOurs, writeSession } from "./write.js";
 
 /** Stores the loaded bytes again under their revision, with a later expiry; never over somebody's write. */
 export async function touchSession<T extends object>(
@@ -17,33 +19,34 @@ export async function touchSession<T extends object>(
   const deadline = deadlineOf(context);
   const record = StoredRecord.of(given, handle);
   const value = StoredRecord.valueOf(record);
-  const key = context.keyStart + handle;
 
   for (;;) {
     const now = Date.now();
-    const expiresAt = expiryOf(now, life, record.createdAt, options);
+    const { createdAt, revision } = record;
+    const expiresAt = expiryOf(now, life, createdAt, options);
     let answer: WriteAnswer = "conflict";
-    const metadata: Metadata = { createdAt: record.createdAt, expiresAt, write: "touch" };
+    let metadata: Metadata = { createdAt, expiresAt, write: "touch" };
     if (isLive(record, now, options)) {
       if (isTouchTooSoon(record.expiresAt, expiresAt, life, options)) return { outcome: "skipped", record };
-      const write = {
-        key,
-        value,
-        metadata,
-        expected: record.revision,
-        ttlSeconds: ttlSeconds(expiresAt, now),
-      };
-      answer = await bucket.entries.write(write, deadline);
+      const before = StoredRecord.ownershipOf(record);
+      // What the caller has made of the data since they were loaded is not what is stored.
+      const owner = before?.owner ?? ownerIn(context, record.data, before);
+      const ownership = ownershipOf(context, { handle, owner, before, expiresAt }, deadline);
+      metadata = { ...metadata, ownership: ownership instanceof Promise ? await ownership : ownership };
+      answer = await writeSession(context, { handle, value, metadata, expected: revision }, deadline);
     }
     if (typeof answer === "number") return { outcome: "touched", record: record.renewed(answer, metadata) };
 
-    const theirs = liveSession(context, await bucket.entries.readFromLeader(key, deadline));
+    const theirs = liveSession(
+      context,
+      await bucket.entries.readFromLeader(context.keyStart + handle, deadline),
+    );
     // Begun again under the same id is another session.
-    if (theirs?.metadata.createdAt !== record.createdAt) return { outcome: "gone", record: null };
+    if (theirs?.metadata.createdAt !== createdAt) return { outcome: "gone", record: null };
     if (answer === "lost" && isOurs(theirs, value, metadata)) {
       return { outcome: "touched", record: record.renewed(theirs.revision, metadata) };
     }
     // Whoever wrote meanwhile has renewed the life. The record stays what a later save is compared with.
-    if (theirs.revision !== record.revision) return { outcome: "skipped", record };
+    if (theirs.revision !== revision) return { outcome: "skipped", record };
   }
 }

@@ -71,6 +71,57 @@ export interface TouchOptions {
   ttl?: number | undefined;
 }
 
+export interface RotateOptions<T extends object = SessionData> {
+  /** The record of the session under its old id. */
+  record: SessionRecord<T>;
+  /** As in {@link SaveOptions}. */
+  ttl?: SaveOptions<T>["ttl"];
+  /** As in {@link SaveOptions}. */
+  source?: object | undefined;
+}
+
+/** A live session of a user, as `listOf` gives it. */
+export interface UserSession<T extends object = SessionData> extends SessionRecord<T> {
+  /** When it was written last (by a save or a touch), by the server's clock, unix ms: a user's last sign of life, to `touchAfter`. */
+  readonly lastWriteAt: number;
+}
+
+/** What happened to a session. */
+export type ChangeType = "created" | "updated" | "touched" | "destroyed" | "expired";
+
+/** A change of a session, made by any process. */
+export interface SessionChange {
+  readonly type: ChangeType;
+  /** The session's public name. */
+  readonly handle: string;
+  /**
+   * The session's user as `ownerOf` names them; `undefined` for a session of nobody, and for an expiry of a
+   * session that this process had not seen written before: the server's word of it holds no more than the name.
+   */
+  readonly owner: string | undefined;
+  /** Sequence number of the write; grows with each write to the bucket. */
+  readonly revision: number;
+  /** When it happened, by the server's clock, unix ms. */
+  readonly at: number;
+}
+
+/** Changes were missed: the reader was too slow, or the feed was cut off for longer than the server remembers. */
+export interface MissedChanges {
+  readonly type: "missed";
+}
+
+export interface ChangesOptions {
+  /** How many changes are kept for a reader that is busy. Default: 1000. */
+  buffer?: number | undefined;
+}
+
+/** What happens to sessions from now on, in order. Ends with `break`, `return()` or the store's `close()`. */
+export interface SessionChanges extends AsyncIterableIterator<SessionChange | MissedChanges> {
+  /** Resolves when the feed is live: nothing that happens after is missed. Rejects where there is no feed. */
+  readonly ready: Promise<void>;
+  return(): Promise<IteratorReturnResult<undefined>>;
+}
+
 export interface CountOptions {
   /** Walk all entries and count the sessions that are live now. Default: false. */
   exact?: boolean;
@@ -91,6 +142,31 @@ export interface SessionStore<T extends object = SessionData> {
   destroy(id: string): Promise<boolean>;
   /** The public name of a session. */
   handleOf(id: string): string;
+  /** Ends the session of this handle, if it is `user`'s where one is given; false for what is not a live session's handle. */
+  destroyHandle(handle: string, options?: { user?: string | undefined }): Promise<boolean>;
+  /**
+   * Gives a session another id and ends it under the old one, for after a sign-in or a change of rights (OWASP:
+   * renew the session id). It keeps its data, its age and its user. A session that is gone stays gone.
+   */
+  rotate(id: string, newId: string, data: T, options: RotateOptions<T>): Promise<SaveResult<T>>;
+  /**
+   * A user's live sessions, newest first, read in batches. A session that was saved before the call is among them.
+   * Needs the option `user`.
+   */
+  listOf(user: string): AsyncIterableIterator<UserSession<T>>;
+  /** Ends all sessions of a user, but for the one of the handle `except`. @returns how many it ended */
+  destroyOf(user: string, options?: { except?: string | undefined }): Promise<number>;
+  /** The name under which a user stands in {@link SessionChange.owner}. */
+  ownerOf(user: string): string;
+  /**
+   * The changes of all sessions, made by any process, told by the server as they happen. When the connection was
+   * lost it catches up: a session that was destroyed or has expired meanwhile is told, others once with their
+   * latest change. Expiries are told by servers from 2.11 on.
+   *
+   * Reading rejects with `ERR_SESSION_NO_FEED` where the bucket does not republish, `ERR_SESSION_PERMISSION` where
+   * the account may not subscribe, `ERR_SESSION_UNAVAILABLE` once the connection is closed.
+   */
+  changes(options?: ChangesOptions): SessionChanges;
   /** Handles of the live sessions; ids are not stored. Each once, those that begin meanwhile perhaps. */
   ids(): AsyncIterableIterator<string>;
   /** The live sessions, read in batches of bounded size. Each once, those that begin meanwhile perhaps. */
@@ -155,6 +231,19 @@ export interface SessionStoreOptions {
   onConflict?: "merge" | "overwrite" | "error" | undefined;
   /** Decides about a top-level key that was changed on both sides. Default: ours. */
   resolve?: Resolve | undefined;
+  /**
+   * Names the user whose session it is, from the session's data; `undefined` = nobody's. Any non-empty string;
+   * it is kept hashed. Turned on for a bucket in use, it takes in each session at its next write.
+   */
+  // biome-ignore lint/suspicious/noExplicitAny: data of any store
+  user?: ((data: any) => string | undefined) | undefined;
+  /** How many sessions a user may have at a time. Default: no limit. Needs `user`. */
+  maxSessionsPerUser?: number | undefined;
+  /**
+   * What happens to a sign-in beyond the limit. `end-oldest` (default): the sessions that have been the user's
+   * longest are ended; `refuse`: the save rejects with `ERR_SESSION_LIMIT`.
+   */
+  onLimit?: "end-oldest" | "refuse" | undefined;
   /** Default: JSON. */
   serializer?: SessionSerializer | undefined;
 }

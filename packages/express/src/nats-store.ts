@@ -1,5 +1,6 @@
 import session, { type SessionData } from "express-session";
 import {
+  emitChanges,
   type NatsConnectionLike,
   openSessionStore,
   type SessionRecord,
@@ -19,14 +20,16 @@ import {
   type StoredCookie,
   toStored,
 } from "./cookie.js";
+import type { GoneEvent, NatsStoreEvents } from "./events.js";
 
 type Request = Parameters<session.Store["createSession"]>[0];
 
-/** Told by the event `gone`: a session that was ended elsewhere was to be written, and stays ended. */
-export interface GoneEvent {
-  /** The session's public name. */
-  readonly handle: string;
-  readonly operation: "save" | "touch";
+/** Typed listeners; other events, such as express-session's own `connect`, are as any emitter's. */
+export interface NatsStore {
+  on<E extends keyof NatsStoreEvents>(event: E, listener: (...args: NatsStoreEvents[E]) => void): this;
+  on(event: string | symbol, listener: (...args: never[]) => void): this;
+  once<E extends keyof NatsStoreEvents>(event: E, listener: (...args: NatsStoreEvents[E]) => void): this;
+  once(event: string | symbol, listener: (...args: never[]) => void): this;
 }
 
 /** What is remembered of a session object between its load and its next write. */
@@ -40,12 +43,14 @@ interface Loaded {
  * Sessions of express-session in NATS. Every method takes a callback, as express-session calls them, or returns
  * a promise where it is given none.
  *
- * Events: `gone` ({@link GoneEvent}), and `error` for a write that nobody waits for.
+ * Events: `gone` ({@link GoneEvent}); `created`, `updated`, `touched`, `destroyed`, `expired` and `missed`, made by
+ * any process (see `sessions.changes()`); `error` for a write that nobody waits for, and for a feed that fails.
  *
  * @example
  * const store = await NatsStore.open(nc, { ttl: 86_400_000 });
  * app.use(session({ secret, resave: false, saveUninitialized: false, store }));
  */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the interface has only more exact types of methods that there are
 export class NatsStore extends session.Store {
   /** The store that this one stands on: records, revisions, handles, iteration over all sessions. */
   readonly sessions: SessionStore<SessionData>;
@@ -66,6 +71,7 @@ export class NatsStore extends session.Store {
   constructor(source: SessionStoreSource<SessionData>) {
     super();
     this.sessions = sessionStoreFrom(source);
+    emitChanges(this, () => this.sessions.changes());
   }
 
   /** Opens the store; options and errors are those of `openSessionStore`. */
@@ -131,6 +137,24 @@ export class NatsStore extends session.Store {
     return this.sessions.close();
   }
 
+  /** See `rotate`, which finds the store of a request by itself. */
+  async rotate(req: Request): Promise<void> {
+    const { session: before, sessionID: id } = req;
+    this.generate(req);
+    const { session: after, sessionID: newId } = req;
+    Object.assign(after, before);
+    let moved = false;
+    try {
+      moved = await this.#turns.run(before, () => this.#rotate(before, id, after, newId));
+    } finally {
+      // Under the new id a session that is gone would begin anew.
+      if (!moved) Object.assign(req, { session: before, sessionID: id });
+    }
+  }
+
+  /** Added by express-session: puts a new session with a new id into the request. */
+  declare generate: (req: Request) => void;
+
   /** Called by express-session for each session that it loads or reloads: hands the revision on. */
   override createSession(req: Request, data: SessionData): session.Session & SessionData {
     const created = super.createSession(req, data);
@@ -155,6 +179,21 @@ export class NatsStore extends session.Store {
     const { record } = await (loaded ? saving : this.#whileCreating(id, saving));
     if (record) this.#loaded.set(session, { record, cookie: stored.cookie });
     else this.#tellGone(id, "save");
+  }
+
+  async #rotate(before: SessionData, id: string, after: SessionData, newId: string): Promise<boolean> {
+    const loaded = this.#loadedOf(id, before);
+    if (!loaded) {
+      // It was never stored: there is no old id to end.
+      await this.#set(newId, after);
+      return true;
+    }
+    const stored = toStored(after, loaded.cookie);
+    const options = { record: loaded.record, source: before, ttl: lifeOf };
+    const { record } = await this.sessions.rotate(id, newId, stored, options);
+    if (record) this.#loaded.set(after, { record, cookie: stored.cookie });
+    else this.#tellGone(id, "save");
+    return record !== null;
   }
 
   async #touch(id: string, session: SessionData): Promise<void> {

@@ -1,5 +1,7 @@
 import { EventEmitter } from "node:events";
 import {
+  type ChangeEvents,
+  emitChanges,
   type NatsConnectionLike,
   openSessionStore,
   type SessionRecord,
@@ -27,16 +29,23 @@ export interface GoneEvent {
   readonly operation: "save";
 }
 
+/** The events of the store with their arguments. */
+export interface NatsStoreEvents extends ChangeEvents {
+  gone: [event: GoneEvent];
+  error: [error: Error];
+}
+
 /**
  * Sessions of koa-session in NATS, for its option `store`.
  *
- * Events: `gone` ({@link GoneEvent}).
+ * Events: `gone` ({@link GoneEvent}); `created`, `updated`, `touched`, `destroyed`, `expired` and `missed`, made by
+ * any process (see `sessions.changes()`); `error` for a feed of those that fails.
  *
  * @example
  * const store = await NatsStore.open(nc, { ttl: 86_400_000 });
  * app.use(session({ store }, app));
  */
-export class NatsStore extends EventEmitter {
+export class NatsStore extends EventEmitter<NatsStoreEvents> {
   /** The store that this one stands on: records, revisions, handles, iteration over all sessions. */
   readonly sessions: SessionStore<KoaSessionData>;
 
@@ -53,6 +62,7 @@ export class NatsStore extends EventEmitter {
   constructor(source: SessionStoreSource<KoaSessionData>) {
     super();
     this.sessions = sessionStoreFrom(source);
+    emitChanges(this, () => this.sessions.changes());
   }
 
   /** Opens the store; options and errors are those of `openSessionStore`. */

@@ -4,6 +4,7 @@ import { SessionStoreError } from "../errors.js";
 import type { ResolvedOptions } from "../options.js";
 import type { NatsConnectionLike } from "../types.js";
 import { type Difference, differences, mendedConfig, newBucketConfig } from "./bucket-config.js";
+import { changesSubject } from "./changes.js";
 import { managementError, mayPass, serverErrorCode } from "./failure.js";
 import { FIRST_PAUSE, longer } from "./pause.js";
 import type { Subjects } from "./subjects.js";
@@ -14,6 +15,10 @@ export interface Bucket {
   readonly ttls: boolean;
   /** Whether reads may be answered by a replica that lags behind. */
   readonly replicated: boolean;
+  /** Where the bucket republishes its writes, if it does. */
+  readonly changes: string | undefined;
+  /** How long the bucket keeps an entry at most, in ms. */
+  readonly maxAge: number;
   /** Largest entry in bytes, headers included; -1 = as the server allows. */
   readonly maxMessageSize: number;
 }
@@ -40,6 +45,8 @@ export async function openBucket(
     const config = await mend(nc, found, options, subjects, deadline);
     return {
       ttls: config.allow_msg_ttl === true,
+      changes: changesSubject(config.republish, subjects),
+      maxAge: config.max_age > 0 ? config.max_age / 1e6 : Number.POSITIVE_INFINITY,
       replicated: config.num_replicas > 1,
       maxMessageSize: config.max_msg_size ?? -1,
     };

@@ -1,20 +1,19 @@
 import type { SessionStoreError } from "../errors.js";
 import { Limiter } from "../limiter.js";
-import { encodeMetadata, type Metadata } from "../record.js";
 import type { Bucket } from "./bucket.js";
 import { API, type ApiError, apiError, unavailable } from "./failure.js";
 import { HeadersToSend, textOf } from "./headers.js";
 import { AnswerLost, type Mux, type Reply } from "./mux.js";
 import { OwnWrites } from "./own-writes.js";
 import { FIRST_PAUSE, longer, pauseUntil } from "./pause.js";
-import { directEntry, type Entry, isNoResponders, leaderEntry, tooLarge } from "./reply.js";
+import { directEntry, type Entry, isNoResponders, leaderEntry, streamState, tooLarge } from "./reply.js";
 import type { Subjects } from "./subjects.js";
 
 /** A write that takes effect only on top of the given revision; 0 = only where the key has no entry. */
 export interface Write {
   readonly key: string;
   readonly value: Uint8Array;
-  readonly metadata: Metadata;
+  readonly headers: readonly Header[];
   /** `undefined` = whatever is there now. */
   readonly expected: number | undefined;
   /** Rounded life in whole seconds for the server, where it keeps TTLs. */
@@ -24,11 +23,18 @@ export interface Write {
 /** What became of a write: its revision, or `conflict` (another revision is there), or `lost` (nobody knows). */
 export type WriteAnswer = number | "conflict" | "lost";
 
-type Header = readonly [name: string, value: string];
+export type Header = readonly [name: string, value: string];
 
 const EMPTY = new Uint8Array(0);
 const NO_HEADERS: readonly Header[] = [];
-const DELETED: readonly Header[] = [["KV-Operation", "DEL"]];
+/**
+ * The reason makes it a marker in the eyes of the server too, which would otherwise tell of an expiry when the
+ * marker's own time is over (ADR-43, tried on 2.14 and 2.15).
+ */
+const DELETED: readonly Header[] = [
+  ["KV-Operation", "DEL"],
+  ["Nats-Marker-Reason", "Remove"],
+];
 
 const EXPECTED_REVISION = "Nats-Expected-Last-Subject-Sequence";
 
@@ -103,6 +109,28 @@ export class Entries {
     return entry || !this.bucket.replicated ? entry : this.#askLeader(payload, deadline, this.#confirmations);
   }
 
+  /** The sequence number of the last write to the bucket, as its leader has it. */
+  lastSequence(deadline: number): Promise<number> {
+    const { streamInfo, stream } = this.subjects;
+    return this.#ask(streamInfo, EMPTY, deadline, (reply) => streamState(reply, stream).last_seq);
+  }
+
+  /** The keys that fit a pattern, in pages, those of markers among them. The leader is asked, so none is missing. */
+  async *keys(pattern: string, deadline: () => number): AsyncGenerator<string[]> {
+    const { entry, streamInfo, stream } = this.subjects;
+    for (let offset = 0, total = 1; offset < total; ) {
+      const query = { subjects_filter: entry + pattern, offset };
+      const payload = Buffer.from(JSON.stringify(query));
+      const page = await this.#ask(streamInfo, payload, deadline(), (reply) => {
+        const { subjects, total } = streamState(reply, stream);
+        return { subjects: Object.keys(subjects), total };
+      });
+      if (page.subjects.length > 0) yield page.subjects.map((subject) => subject.slice(entry.length));
+      total = page.subjects.length === 0 ? 0 : page.total;
+      offset += page.subjects.length;
+    }
+  }
+
   /** Writes a value; see {@link WriteAnswer}. */
   write(write: Write, deadline: number): Promise<WriteAnswer> {
     return this.#publish(write, deadline, NO_HEADERS);
@@ -146,7 +174,7 @@ export class Entries {
 
   #headersOf(write: Write, extra: readonly Header[]): HeadersToSend {
     const headers = new HeadersToSend();
-    for (const [name, value] of encodeMetadata(write.metadata)) headers.add(name, value);
+    for (const [name, value] of write.headers) headers.add(name, value);
     for (const [name, value] of extra) headers.add(name, value);
     if (write.expected !== undefined) headers.add(EXPECTED_REVISION, String(write.expected));
     if (this.bucket.ttls) headers.add("Nats-TTL", `${write.ttlSeconds}s`);
@@ -179,12 +207,12 @@ export class Entries {
   }
 
   /** Sends a read and asks again, until the deadline, while nobody is there to answer it. */
-  async #ask(
+  async #ask<R>(
     subject: string,
     payload: Uint8Array,
     deadline: number,
-    parse: (reply: Reply) => Entry | null,
-  ): Promise<Entry | null> {
+    parse: (reply: Reply) => R,
+  ): Promise<R> {
     for (let pause = FIRST_PAUSE; ; pause = longer(pause)) {
       const reply = await this.mux.request({ subject, payload, deadline, idempotent: true });
       if (!isNoResponders(reply)) return parse(reply);

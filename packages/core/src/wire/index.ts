@@ -1,22 +1,29 @@
 import type { ResolvedOptions } from "../options.js";
 import type { NatsConnectionLike } from "../types.js";
 import { type BucketState, bucketState, openBucket } from "./bucket.js";
+import { type ChangesListener, watchChanges } from "./changes.js";
 import { Entries } from "./entries.js";
 import { Mux } from "./mux.js";
 import { subjectsOf } from "./subjects.js";
 
 export type { BucketState } from "./bucket.js";
-export type { Entries, WriteAnswer } from "./entries.js";
+export type { Entries, Header, WriteAnswer } from "./entries.js";
 export { unavailable } from "./failure.js";
 export type { Entry } from "./reply.js";
-export { walk } from "./walk.js";
+export { walk, walkToEnd } from "./walk.js";
 
 /** A bucket that is open: its entries and its counters. */
 export interface BucketConnection {
   readonly entries: Entries;
+  /** Whether the server removes each entry by its own TTL. */
+  readonly ttls: boolean;
+  /** How long the bucket keeps an entry at most, in ms. */
+  readonly maxAge: number;
   /** The key of an entry from its subject. */
   keyOf(subject: string): string;
   state(): Promise<BucketState>;
+  /** Listens to all writes to the bucket; nothing where they are not republished. @returns what ends it */
+  watchChanges(listener: ChangesListener): (() => void) | undefined;
   /** Ends the subscription; the NATS connection is left alone. */
   close(): void;
 }
@@ -31,7 +38,11 @@ export async function connectBucket(
   const mux = new Mux(nc, options.timeout);
   return {
     entries: new Entries(mux, subjects, bucket),
+    ttls: bucket.ttls,
+    maxAge: bucket.maxAge,
     keyOf: (subject) => subject.slice(subjects.entry.length),
+    watchChanges: (listener) =>
+      bucket.changes === undefined ? undefined : watchChanges(nc, subjects, bucket.changes, listener),
     state: () => bucketState(nc, subjects, options.timeout),
     close: () => mux.close(),
   };

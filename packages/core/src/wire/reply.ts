@@ -14,7 +14,12 @@ export interface Entry {
   readonly deleted: boolean;
   /** The value of a header, or an empty string. */
   readonly header: (name: string) => string;
+  /** When it was stored, by the server's clock, unix ms. */
+  readonly writtenAt: () => number;
 }
+
+/** The header in which a server tells when a message was stored. */
+export const TIME_STAMP = "Nats-Time-Stamp";
 
 /** Whether the reply is the server's word that nobody listens on the subject. */
 export function isNoResponders(reply: Reply): boolean {
@@ -31,22 +36,53 @@ export function directEntry(reply: Reply): Entry | null {
       `The server refused a read: ${headers?.code ?? "no headers"} ${headers?.description ?? ""}.`,
     );
   }
-  return entryOf(headers.get("Nats-Subject"), Number(headers.get("Nats-Sequence")), reply.data, (name) =>
-    headers.get(name),
-  );
+  const subject = headers.get("Nats-Subject");
+  const revision = Number(headers.get("Nats-Sequence"));
+  const header = (name: string) => headers.get(name);
+  return entryOf({
+    subject,
+    revision,
+    value: reply.data,
+    header,
+    writtenAt: () => timeOf(header(TIME_STAMP)),
+  });
 }
 
 /** The entry in the reply to a read from the leader; `null` for "no message". */
 export function leaderEntry(reply: Reply, stream: string): Entry | null {
   const answer = JSON.parse(textOf(reply.data)) as {
     error?: ApiError;
-    message?: { subject: string; seq: number; hdrs?: string; data?: string };
+    message?: { subject: string; seq: number; hdrs?: string; data?: string; time: string };
   };
   if (answer.error?.err_code === API.noMessage) return null;
   if (answer.error || !answer.message) throw apiError(answer.error ?? {}, stream);
-  const { subject, seq, hdrs = "", data = "" } = answer.message;
+  const { subject, seq, hdrs = "", data = "", time } = answer.message;
   const headers = new HeaderBlock(Buffer.from(hdrs, "base64").toString("latin1"));
-  return entryOf(subject, seq, Buffer.from(data, "base64"), (name) => headers.get(name));
+  return entryOf({
+    subject,
+    revision: seq,
+    value: Buffer.from(data, "base64"),
+    header: (name) => headers.get(name),
+    writtenAt: () => timeOf(time),
+  });
+}
+
+/** What a stream holds; its subjects where they were asked for, a page of them with how many there are in all. */
+export interface StreamState {
+  readonly last_seq: number;
+  readonly subjects: Readonly<Record<string, number>>;
+  readonly total: number;
+}
+
+/** The state in the reply to a question about the stream. */
+export function streamState(reply: Reply, stream: string): StreamState {
+  const answer = JSON.parse(textOf(reply.data)) as {
+    error?: ApiError;
+    total?: number;
+    state?: { last_seq: number; subjects?: Record<string, number> };
+  };
+  if (answer.error || !answer.state) throw apiError(answer.error ?? {}, stream);
+  return { last_seq: answer.state.last_seq, subjects: answer.state.subjects ?? {}, total: answer.total ?? 0 };
 }
 
 /** @param limit `undefined` where the bucket was given one since it was opened, which nobody told us */
@@ -58,9 +94,16 @@ export function tooLarge(size: number, limit: number | undefined): SessionStoreE
   );
 }
 
-function entryOf(subject: string, revision: number, value: Uint8Array, header: Entry["header"]): Entry {
+function entryOf(entry: Omit<Entry, "deleted">): Entry {
+  const { revision, header } = entry;
   if (!Number.isSafeInteger(revision) || revision < 1) throw corrupt("the server gave no revision for it");
   // ADR-8: DEL and PURGE are deletions by a client; ADR-43: the server's own marker names its reason.
   const deleted = header("KV-Operation") !== "" || header("Nats-Marker-Reason") !== "";
-  return { subject, revision, value, deleted, header };
+  return { ...entry, deleted };
+}
+
+/** A time as the server writes it (RFC 3339 with nanoseconds), unix ms; now where it gave none. */
+export function timeOf(text: string): number {
+  const time = Date.parse(text);
+  return Number.isNaN(time) ? Date.now() : time;
 }

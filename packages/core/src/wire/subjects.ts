@@ -12,6 +12,8 @@ export interface Subjects {
   readonly directGetBySequence: string;
   /** Reads from the stream's leader. */
   readonly leaderGet: string;
+  /** Asks the leader about the stream: its configuration, its counters, its subjects. */
+  readonly streamInfo: string;
   /** Where the server republishes the headers of every write: the change feed. */
   readonly changes: string;
 }
@@ -25,6 +27,7 @@ export function subjectsOf(bucket: string): Subjects {
     directGet: `$JS.API.DIRECT.GET.${stream}.$KV.${bucket}.`,
     directGetBySequence: `$JS.API.DIRECT.GET.${stream}`,
     leaderGet: `$JS.API.STREAM.MSG.GET.${stream}`,
+    streamInfo: `$JS.API.STREAM.INFO.${stream}`,
     changes: `session-changes.${bucket}.>`,
   };
 }

@@ -43,8 +43,11 @@ async function* walkBetween(first: number, last: number, readNext: ReadNext): As
   }
 }
 
-/** Reads from as many numbers in a row at a time; the first that has nothing after it is where to go on. */
-async function* walkToEnd(start: number, readNext: ReadNext): AsyncGenerator<Entry[]> {
+/**
+ * Reads all that comes at or after a number, in batches: from as many numbers in a row at a time; the first that has
+ * nothing after it is where to go on.
+ */
+export async function* walkToEnd(start: number, readNext: ReadNext): AsyncGenerator<Entry[]> {
   for (let next = start, width = 1; ; width = CURSORS) {
     const found = await Promise.all(Array.from({ length: width }, (_, n) => readNext(next + n)));
     const end = found.indexOf(null);

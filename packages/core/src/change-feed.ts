@@ -1,0 +1,86 @@
+import { changeOf, type Told } from "./change.js";
+import { ChangeTail } from "./change-tail.js";
+import type { Context } from "./context.js";
+import type { SessionChange } from "./types.js";
+
+/** Who is told of changes. */
+export interface FeedListener {
+  changed(change: SessionChange): void;
+  /** Some changes can no longer be told. */
+  missed(): void;
+  /** Nothing follows, because of the error or because the store was closed. */
+  ended(error?: Error): void;
+}
+
+/** Of so many sessions it is remembered whose they are, for the server's word of an expiry does not say. */
+const MOST_OWNERS = 20_000;
+
+/** The changes of a store's sessions, for all who listen; there is one tail while there is somebody. */
+export class ChangeFeed {
+  readonly #context: Context;
+  readonly #listeners = new Set<FeedListener>();
+  readonly #owners = new Map<string, string>();
+  #tail: { readonly tail: ChangeTail; readonly ready: Promise<void> } | undefined;
+
+  constructor(context: Context) {
+    this.#context = context;
+  }
+
+  /** `ready` resolves when all that happens after it will be told, and rejects where there is no feed. */
+  listen(listener: FeedListener): { readonly ready: Promise<void>; readonly stop: () => void } {
+    this.#listeners.add(listener);
+    this.#tail ??= this.#follow();
+    const stop = () => {
+      if (this.#listeners.delete(listener) && this.#listeners.size === 0) this.#stop();
+    };
+    return { ready: this.#tail.ready, stop };
+  }
+
+  #follow(): { tail: ChangeTail; ready: Promise<void> } {
+    const tail = new ChangeTail(this.#context, {
+      told: (write) => this.#onWrite(write),
+      missed: () => this.#each((listener) => listener.missed()),
+      failed: (error) => this.#end(tail, error),
+    });
+    const ready = tail.start();
+    ready.catch((error) => this.#end(tail, error));
+    return { tail, ready };
+  }
+
+  close(): void {
+    if (this.#tail) this.#end(this.#tail.tail);
+  }
+
+  #end(tail: ChangeTail, error?: Error): void {
+    if (this.#tail?.tail !== tail) return;
+    const listeners = [...this.#listeners];
+    this.#listeners.clear();
+    this.#stop();
+    for (const listener of listeners) listener.ended(error);
+  }
+
+  #stop(): void {
+    this.#tail?.tail.stop();
+    this.#tail = undefined;
+    this.#owners.clear();
+  }
+
+  #onWrite(write: Told): void {
+    const told = changeOf(write, this.#context.keyStart);
+    if (!told) return;
+    const change = { ...told, owner: told.owner ?? this.#owners.get(told.handle) };
+    this.#remember(change);
+    this.#each((listener) => listener.changed(change));
+  }
+
+  #remember({ handle, owner, type }: SessionChange): void {
+    this.#owners.delete(handle);
+    if (owner === undefined || type === "destroyed" || type === "expired") return;
+    this.#owners.set(handle, owner);
+    if (this.#owners.size > MOST_OWNERS) this.#owners.delete(this.#owners.keys().next().value as string);
+  }
+
+  #each(tell: (listener: FeedListener) => void): void {
+    for (const listener of [...this.#listeners]) tell(listener);
+  }
+}
