@@ -190,7 +190,8 @@ function conformance(variant: Variant, open: OpenSubject): void {
       const life = 31 * 86_400_000;
       await expect(subject.create(id, { n: 1 }, life)).rejects.toMatchObject({
         code: "ERR_SESSION_TTL_TOO_LONG",
-        message: expect.stringMatching(/2678400000.*2592000000/s),
+        // express-session reads the life it was given off the clock: a tick may be gone.
+        message: expect.stringMatching(/2678(400000|3999\d\d).*2592000000/s),
       });
       expect(await read(id)).toBeNull();
     });

@@ -5,7 +5,11 @@ import type { NatsConnectionLike } from "nats-session-store";
 import { inject } from "vitest";
 
 /** A connection of either client generation. */
-export type Connection = NatsConnectionLike & { close(): Promise<void>; flush(): Promise<void> };
+export type Connection = NatsConnectionLike & {
+  close(): Promise<void>;
+  flush(): Promise<void>;
+  stats(): { outMsgs: number };
+};
 
 export const clients: Record<string, (options: { servers: string }) => Promise<Connection>> = {
   "@nats-io/transport-node 3": (options) =>

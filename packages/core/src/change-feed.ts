@@ -1,13 +1,16 @@
 import { changeOf, type Told } from "./change.js";
 import { ChangeTail } from "./change-tail.js";
-import type { Context } from "./context.js";
+import type { BareContext } from "./context.js";
 import type { SessionChange } from "./types.js";
+import { unavailable } from "./wire/index.js";
 
 /** Who is told of changes. */
 export interface FeedListener {
   changed(change: SessionChange): void;
   /** Some changes can no longer be told. */
   missed(): void;
+  /** The link is down; what happens meanwhile is told when it is up again. */
+  cutOff?(): void;
   /** Nothing follows, because of the error or because the store was closed. */
   ended(error?: Error): void;
 }
@@ -17,12 +20,12 @@ const MOST_OWNERS = 20_000;
 
 /** The changes of a store's sessions, for all who listen; there is one tail while there is somebody. */
 export class ChangeFeed {
-  readonly #context: Context;
+  readonly #context: BareContext;
   readonly #listeners = new Set<FeedListener>();
   readonly #owners = new Map<string, string>();
   #tail: { readonly tail: ChangeTail; readonly ready: Promise<void> } | undefined;
 
-  constructor(context: Context) {
+  constructor(context: BareContext) {
     this.#context = context;
   }
 
@@ -39,12 +42,25 @@ export class ChangeFeed {
   #follow(): { tail: ChangeTail; ready: Promise<void> } {
     const tail = new ChangeTail(this.#context, {
       told: (write) => this.#onWrite(write),
+      cutOff: () => this.#each((listener) => listener.cutOff?.()),
       missed: () => this.#each((listener) => listener.missed()),
       failed: (error) => this.#end(tail, error),
     });
     const ready = tail.start();
     ready.catch((error) => this.#end(tail, error));
     return { tail, ready };
+  }
+
+  /**
+   * Resolves when everything is told that was written before the call. @returns when it was called, in ms of
+   * `performance.now()`
+   * @throws where there is no feed, or its link breaks
+   */
+  async prove(): Promise<number> {
+    const calledAt = performance.now();
+    if (!this.#tail) throw unavailable("nobody follows the changes");
+    await this.#tail.tail.reachEnd();
+    return calledAt;
   }
 
   close(): void {

@@ -1,14 +1,16 @@
 import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises";
 import type { Told } from "./change.js";
-import { type Context, deadlineOf } from "./context.js";
+import { type BareContext, deadlineOf } from "./context.js";
 import { SessionStoreError } from "./errors.js";
-import { walkToEnd } from "./wire/index.js";
+import { unavailable, walkToEnd } from "./wire/index.js";
 
 /** Who follows a tail. */
 export interface TailListener {
   told(write: Told): void;
   /** Some writes can no longer be told. */
   missed(): void;
+  /** The link is down. */
+  cutOff(): void;
   /** Nothing follows. */
   failed(error: Error): void;
 }
@@ -22,6 +24,15 @@ const SHORTEST_MARKER = 60_000;
 /** How long to wait before reading is tried again while the link is up and nobody answers, in ms. */
 const RETRY = 200;
 
+/** How long republished writes may take to arrive after an answer that knows of them, in ms. */
+const GRACE = 20;
+
+interface Waiting {
+  readonly end: number;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
 /**
  * Follows the writes to a bucket, in order and each once, from when it is started until it is stopped.
  *
@@ -30,7 +41,7 @@ const RETRY = 200;
  * was written several times meanwhile there is only the last write.
  */
 export class ChangeTail {
-  readonly #context: Context;
+  readonly #context: BareContext;
   readonly #listener: TailListener;
   #unwatch: (() => void) | undefined;
   #stopped: Error | undefined;
@@ -38,11 +49,12 @@ export class ChangeTail {
   #last: number | undefined;
   /** The last write that is known of. */
   #known = 0;
+  readonly #waiting = new Set<Waiting>();
   #catchingUp = false;
   #connected = true;
   #cutOffAt: number | undefined;
 
-  constructor(context: Context, listener: TailListener) {
+  constructor(context: BareContext, listener: TailListener) {
     this.#context = context;
     this.#listener = listener;
   }
@@ -58,6 +70,8 @@ export class ChangeTail {
       disconnected: () => {
         this.#connected = false;
         this.#cutOffAt ??= Date.now();
+        this.#giveUpWaiting(unavailable("the NATS connection was lost"));
+        this.#listener.cutOff();
       },
       reconnected: () => {
         this.#connected = true;
@@ -79,9 +93,24 @@ export class ChangeTail {
     this.#know(last);
   }
 
+  /** Resolves when everything is told that was written before the call; rejects when the link breaks meanwhile. */
+  async reachEnd(): Promise<void> {
+    const end = await this.#context.bucket.entries.lastSequence(deadlineOf(this.#context));
+    // What was written last may be on its way still.
+    if (!this.#hasReached(end)) await sleep(GRACE, undefined, { ref: false });
+    if (this.#stopped) throw this.#stopped;
+    if (!this.#connected) throw unavailable("the NATS connection was lost");
+    if (this.#hasReached(end)) return;
+    await new Promise<void>((resolve, reject) => {
+      this.#waiting.add({ end, resolve, reject });
+      this.#know(end);
+    });
+  }
+
   stop(why: Error = new SessionStoreError("ERR_SESSION_CLOSED", "Changes are not followed any more.")): void {
     this.#stopped ??= why;
     this.#unwatch?.();
+    this.#giveUpWaiting(why);
   }
 
   #fail(error: Error): void {
@@ -104,9 +133,27 @@ export class ChangeTail {
   }
 
   #tell(write: Told): void {
-    this.#last = write.sequence;
-    this.#known = Math.max(this.#known, write.sequence);
     this.#listener.told(write);
+    this.#reach(write.sequence);
+  }
+
+  #hasReached(end: number): boolean {
+    return this.#last !== undefined && this.#last >= end;
+  }
+
+  #reach(sequence: number): void {
+    this.#last = sequence;
+    this.#known = Math.max(this.#known, sequence);
+    for (const waiting of this.#waiting) {
+      if (waiting.end > sequence) continue;
+      this.#waiting.delete(waiting);
+      waiting.resolve();
+    }
+  }
+
+  #giveUpWaiting(why: Error): void {
+    for (const { reject } of this.#waiting) reject(why);
+    this.#waiting.clear();
   }
 
   async #catchUp(): Promise<void> {
@@ -138,8 +185,8 @@ export class ChangeTail {
         this.#tell({ ...entry, key: bucket.keyOf(entry.subject), sequence: entry.revision });
       }
     }
-    this.#last = Math.max(this.#last ?? 0, end);
-    return this.#known <= this.#last;
+    this.#reach(Math.max(this.#last ?? 0, end));
+    return this.#hasReached(this.#known);
   }
 
   /** What is so long ago, or from a bucket that was created anew, cannot be read up. */

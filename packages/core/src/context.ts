@@ -1,10 +1,11 @@
 import { isLive } from "./expiry.js";
 import type { ResolvedOptions } from "./options.js";
 import { decodeMetadata, type Metadata } from "./record.js";
+import type { SessionReads } from "./session-reads.js";
 import type { BucketConnection, Entry } from "./wire/index.js";
 
-/** What every operation of a store works with. */
-export interface Context {
+/** What every operation of a store works with, but for the way that sessions are read. */
+export interface BareContext {
   readonly options: ResolvedOptions;
   readonly bucket: BucketConnection;
   readonly names: Names;
@@ -14,6 +15,10 @@ export interface Context {
   readonly indexStart: string;
   /** Runs what nobody waits for. `close()` does; a failure is of no consequence. */
   readonly later: (task: () => Promise<unknown>) => void;
+}
+
+export interface Context extends BareContext {
+  readonly reads: SessionReads;
 }
 
 /** How sessions and users are named in the bucket. */
@@ -32,7 +37,7 @@ export interface StoredSession {
 }
 
 /** When an operation that starts now must be over, in ms of `performance.now()`. */
-export function deadlineOf(context: Context): number {
+export function deadlineOf(context: BareContext): number {
   return performance.now() + context.options.timeout;
 }
 
@@ -40,7 +45,7 @@ export function deadlineOf(context: Context): number {
  * The live session in an entry; `null` for a marker and for a session whose time has come.
  * @throws `ERR_SESSION_CORRUPT`
  */
-export function liveSession(context: Context, entry: Entry | null): StoredSession | null {
+export function liveSession(context: BareContext, entry: Entry | null): StoredSession | null {
   if (!entry || entry.deleted) return null;
   const metadata = decodeMetadata(entry.header);
   if (!isLive(metadata, Date.now(), context.options)) return null;

@@ -1,14 +1,9 @@
 import { type Context, deadlineOf } from "./context.js";
-import { isLive, ttlSeconds } from "./expiry.js";
-import { decodeMetadata, encodeMetadata, type Metadata } from "./record.js";
+import { isLive } from "./expiry.js";
+import { decodeMetadata, type Metadata } from "./record.js";
 import { leave } from "./user-index.js";
 import type { Entry } from "./wire/index.js";
-
-/**
- * How much longer than the session a delete marker lives, in s. After an unclean stop a server may show an
- * overwritten value again once the marker is gone; by then the value's own time must be over.
- */
-const MARKER_SLACK = 60;
+import { removeSession } from "./write.js";
 
 /**
  * Ends a session, whoever else is writing it.
@@ -48,9 +43,7 @@ export async function destroyEntry(
       write: "destroy",
     };
     const expected = contended ? undefined : current.revision;
-    const life = ttlSeconds(metadata.expiresAt, now) + MARKER_SLACK;
-    const removal = { key, headers: encodeMetadata(metadata), expected, ttlSeconds: life };
-    const answer = await entries.remove(removal, deadline);
+    const answer = await removeSession(context, { handle, metadata, expected }, deadline);
     if (typeof answer === "number") {
       leave(context, handle, stored.ownership);
       return wasLive;

@@ -6,6 +6,7 @@ export { openSessionStore } from "./open.js";
 export { type SessionStoreSource, sessionStoreFrom } from "./opening.js";
 export { Turns } from "./turns.js";
 export type {
+  CacheStats,
   ChangesOptions,
   ChangeType,
   CountOptions,

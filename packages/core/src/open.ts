@@ -28,7 +28,14 @@ export function openSessionStore<T extends object = SessionData>(
     if (typeof connection?.publish !== "function" || typeof connection.status !== "function") {
       throw new TypeError("Expected a NATS connection, as `connect()` of @nats-io/transport-node gives it");
     }
-    return new NatsSessionStore<T>(await connectBucket(connection, resolved), resolved);
+    const store = new NatsSessionStore<T>(await connectBucket(connection, resolved), resolved);
+    try {
+      await store.ready;
+    } catch (error) {
+      await store.close();
+      throw error;
+    }
+    return store;
   });
 }
 

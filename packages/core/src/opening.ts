@@ -1,6 +1,7 @@
 import { SessionStoreError } from "./errors.js";
 import { handleOf, ownerOf } from "./key.js";
 import type {
+  CacheStats,
   ChangesOptions,
   CountOptions,
   RotateOptions,
@@ -58,6 +59,7 @@ async function call<T extends object>(open: () => PromiseLike<SessionStore<T>>):
 class OpeningStore<T extends object> implements SessionStore<T> {
   readonly #open: Open | undefined;
   #opening: Promise<SessionStore<T>>;
+  #opened: SessionStore<T> | undefined;
   #failed = false;
   #closed = false;
 
@@ -104,6 +106,10 @@ class OpeningStore<T extends object> implements SessionStore<T> {
 
   async destroyOf(user: string, options?: { except?: string | undefined }): Promise<number> {
     return (await this.#store()).destroyOf(user, options);
+  }
+
+  cacheStats(): CacheStats | undefined {
+    return this.#opened?.cacheStats();
   }
 
   changes(options?: ChangesOptions): SessionChanges {
@@ -158,9 +164,14 @@ class OpeningStore<T extends object> implements SessionStore<T> {
   /** A failure is told to each operation that waits for it, and to nobody else when none does. */
   #watch(opening: PromiseLike<SessionStore<T>>): Promise<SessionStore<T>> {
     const watched = Promise.resolve(opening);
-    watched.catch(() => {
-      this.#failed = true;
-    });
+    watched.then(
+      (store) => {
+        this.#opened = store;
+      },
+      () => {
+        this.#failed = true;
+      },
+    );
     return watched;
   }
 }

@@ -1,7 +1,10 @@
 import { isBucketName, isPrefix } from "./key.js";
 import type { Resolve } from "./merge.js";
+import type { CacheLimits } from "./near-cache.js";
 import { jsonSerializer } from "./serializer.js";
 import type { SessionSerializer, SessionStoreOptions } from "./types.js";
+
+const CACHE: CacheLimits = { max: 10_000, maxStale: 1000 };
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -31,6 +34,7 @@ export interface ResolvedOptions {
   readonly serializer: SessionSerializer;
   readonly onConflict: "merge" | "overwrite" | "error";
   readonly resolve: Resolve;
+  readonly cache: CacheLimits | undefined;
   readonly user: ((data: object) => unknown) | undefined;
   readonly maxSessionsPerUser: number | undefined;
   readonly onLimit: "end-oldest" | "refuse";
@@ -74,6 +78,10 @@ const CHECKS: { readonly [name in keyof Required<SessionStoreOptions>]: Check } 
     (v) => Number.isSafeInteger(v) && isNumber(v) && v >= 1,
   ),
   onLimit: fits('"end-oldest" or "refuse"', (v) => v === "end-oldest" || v === "refuse"),
+  cache: fits(
+    "a boolean, or an object with `max` (a whole number) and `maxStale` (ms), both at least 1",
+    isCache,
+  ),
   serializer: fits("an object with the functions `stringify` and `parse`", isSerializer),
 };
 
@@ -125,6 +133,7 @@ export function resolveOptions(given: SessionStoreOptions = {}): ResolvedOptions
     updateBucket: options.updateBucket ?? false,
     serializer: options.serializer ? bound(options.serializer) : jsonSerializer,
     onConflict: options.onConflict ?? "merge",
+    cache: options.cache ? { ...CACHE, ...defined(options.cache === true ? {} : options.cache) } : undefined,
     user: options.user,
     maxSessionsPerUser: options.maxSessionsPerUser,
     onLimit: options.onLimit ?? "end-oldest",
@@ -164,6 +173,25 @@ function isPlacement(value: unknown): boolean {
     (cluster === undefined || typeof cluster === "string") &&
     (tags === undefined || (Array.isArray(tags) && tags.every((tag) => typeof tag === "string")))
   );
+}
+
+function isCache(value: unknown): boolean {
+  if (isBoolean(value)) return true;
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  const { max = 1, maxStale = 1, ...others } = value as Record<string, unknown>;
+  return (
+    Object.keys(others).length === 0 &&
+    Number.isSafeInteger(max) &&
+    isNumber(max) &&
+    max >= 1 &&
+    isNumber(maxStale) &&
+    maxStale >= 1
+  );
+}
+
+function defined<O extends object>(options: O): { [name in keyof O]?: Exclude<O[name], undefined> } {
+  const entries = Object.entries(options).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as { [name in keyof O]?: Exclude<O[name], undefined> };
 }
 
 function isSerializer(value: unknown): boolean {

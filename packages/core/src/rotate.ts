@@ -1,15 +1,11 @@
 import { type Context, deadlineOf } from "./context.js";
 import { destroySession } from "./destroy.js";
-import { ttlSeconds } from "./expiry.js";
-import { encodeMetadata, type Metadata } from "./record.js";
+import type { Metadata } from "./record.js";
 import { saveSession } from "./save.js";
 import { StoredRecord } from "./stored-record.js";
 import type { RotateOptions, SaveResult } from "./types.js";
 import { leave, ownershipOf } from "./user-index.js";
-import { writeSession } from "./write.js";
-
-/** How much longer than the session the marker under its old id lives, in s; see `destroy.ts`. */
-const MARKER_SLACK = 60;
+import { removeSession, writeSession } from "./write.js";
 
 /**
  * Gives a session another id: stored under its old one, so that nothing of others is lost; then under the new one;
@@ -62,17 +58,14 @@ async function storeUnder<T extends object>(
 /** @returns whether the session is ended; not when somebody has written it, or ended it, since the record */
 async function endIfUnchanged(context: Context, record: StoredRecord<object>): Promise<boolean> {
   const deadline = deadlineOf(context);
-  const { entries } = context.bucket;
   const { handle, createdAt, expiresAt, revision } = record;
-  const key = context.keyStart + handle;
   const ownership = StoredRecord.ownershipOf(record);
-  const headers = encodeMetadata({ createdAt, expiresAt, write: "destroy", ownership });
-  const life = ttlSeconds(expiresAt, Date.now()) + MARKER_SLACK;
+  const metadata: Metadata = { createdAt, expiresAt, write: "destroy", ownership };
   for (;;) {
-    const answer = await entries.remove({ key, headers, expected: revision, ttlSeconds: life }, deadline);
+    const answer = await removeSession(context, { handle, metadata, expected: revision }, deadline);
     if (typeof answer === "number") break;
     if (answer === "conflict") return false;
-    const entry = await entries.readFromLeader(key, deadline);
+    const entry = await context.bucket.entries.readFromLeader(context.keyStart + handle, deadline);
     if (entry && entry.revision !== revision) return false;
   }
   leave(context, handle, ownership);

@@ -1,17 +1,20 @@
 import { ChangeFeed } from "./change-feed.js";
 import { ChangeReader } from "./change-reader.js";
-import { type Context, deadlineOf, liveSession, type StoredSession } from "./context.js";
+import type { BareContext, Context, StoredSession } from "./context.js";
 import { destroySession } from "./destroy.js";
 import { SessionStoreError } from "./errors.js";
 import { handleOf, indexKeyStart, isHandle, ownerOf, sessionKeyStart } from "./key.js";
 import { clearSessions, countLive, listEntries, listedSession } from "./listing.js";
+import { NearCache } from "./near-cache.js";
 import type { ResolvedOptions } from "./options.js";
 import { rotateSession } from "./rotate.js";
 import { saveSession } from "./save.js";
 import { deserialize } from "./serializer.js";
+import { SessionReads } from "./session-reads.js";
 import { StoredRecord } from "./stored-record.js";
 import { touchSession } from "./touch.js";
 import type {
+  CacheStats,
   ChangesOptions,
   CountOptions,
   RotateOptions,
@@ -26,18 +29,19 @@ import type {
   UserSession,
 } from "./types.js";
 import { destroyAllOf, newestFirst } from "./user-sessions.js";
-import type { BucketConnection, Entry } from "./wire/index.js";
+import type { BucketConnection } from "./wire/index.js";
 
 /** The session store over an open bucket; what each operation does stands in the file of its name. */
 export class NatsSessionStore<T extends object = SessionData> implements SessionStore<T> {
   readonly #context: Context;
   readonly #feed: ChangeFeed;
+  readonly #cache: NearCache | undefined;
   #running = 0;
   #closing: Promise<void> | undefined;
   #idle: (() => void) | undefined;
 
   constructor(bucket: BucketConnection, options: ResolvedOptions) {
-    this.#context = {
+    const context: BareContext = {
       bucket,
       options,
       names: { handleOf, ownerOf },
@@ -45,15 +49,20 @@ export class NatsSessionStore<T extends object = SessionData> implements Session
       indexStart: indexKeyStart(options.prefix),
       later: (task) => void this.#run(task).catch(() => {}),
     };
-    this.#feed = new ChangeFeed(this.#context);
+    this.#feed = new ChangeFeed(context);
+    this.#cache = options.cache && new NearCache(this.#feed, options.cache);
+    this.#context = Object.assign(context, { reads: new SessionReads(context, this.#cache) });
+  }
+
+  /** Resolves when the near cache has its feed, where there is to be one. */
+  get ready(): Promise<void> {
+    return this.#cache?.ready ?? Promise.resolve();
   }
 
   load(id: string): Promise<SessionRecord<T> | null> {
     return this.#run(async () => {
       const handle = this.handleOf(id);
-      const { bucket, keyStart } = this.#context;
-      const entry = await bucket.entries.read(keyStart + handle, deadlineOf(this.#context), this.#isLive);
-      const session = liveSession(this.#context, entry);
+      const session = await this.#context.reads.read(handle);
       return session && this.#recordOf(handle, session);
     });
   }
@@ -122,6 +131,10 @@ export class NatsSessionStore<T extends object = SessionData> implements Session
     }
   }
 
+  cacheStats(): CacheStats | undefined {
+    return this.#cache?.stats;
+  }
+
   changes(options?: ChangesOptions): SessionChanges {
     if (this.#closing) throw closed();
     return new ChangeReader(this.#feed, options);
@@ -172,8 +185,6 @@ export class NatsSessionStore<T extends object = SessionData> implements Session
     if (this.#context.options.user) return this.ownerOf(user);
     throw new TypeError("Expected the store to be opened with `user`, which names the user of a session");
   }
-
-  #isLive = (entry: Entry): boolean => liveSession(this.#context, entry) !== null;
 
   /** A listing is under way for as long as its reader takes; only its reads count as running. */
   async *#steps<B>(batches: AsyncGenerator<B, void>): AsyncGenerator<B, void> {

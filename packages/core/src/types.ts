@@ -122,6 +122,18 @@ export interface SessionChanges extends AsyncIterableIterator<SessionChange | Mi
   return(): Promise<IteratorReturnResult<undefined>>;
 }
 
+/** What the near cache has done since the store was opened. */
+export interface CacheStats {
+  /** Loads that it answered. */
+  readonly hits: number;
+  /** Loads that it could not answer, or was not sure enough to. */
+  readonly misses: number;
+  /** Sessions that it gave up because others wrote them, or because the link was cut. */
+  readonly drops: number;
+  /** Sessions that it holds now. */
+  readonly size: number;
+}
+
 export interface CountOptions {
   /** Walk all entries and count the sessions that are live now. Default: false. */
   exact?: boolean;
@@ -167,6 +179,8 @@ export interface SessionStore<T extends object = SessionData> {
    * the account may not subscribe, `ERR_SESSION_UNAVAILABLE` once the connection is closed.
    */
   changes(options?: ChangesOptions): SessionChanges;
+  /** What the near cache has done; `undefined` where there is none. */
+  cacheStats(): CacheStats | undefined;
   /** Handles of the live sessions; ids are not stored. Each once, those that begin meanwhile perhaps. */
   ids(): AsyncIterableIterator<string>;
   /** The live sessions, read in batches of bounded size. Each once, those that begin meanwhile perhaps. */
@@ -244,6 +258,13 @@ export interface SessionStoreOptions {
    * longest are ended; `refuse`: the save rejects with `ERR_SESSION_LIMIT`.
    */
   onLimit?: "end-oldest" | "refuse" | undefined;
+  /**
+   * Keep sessions in this process, so that most loads ask nobody. What others change is dropped within
+   * milliseconds, as the change feed tells it; `maxStale` (ms, default 1000) is how old an answer may be at most,
+   * whatever gets lost: beyond it, and without a link, the server is asked as ever. `max` sessions are kept,
+   * default 10 000. Needs the change feed: opening fails where there is none. Default: false.
+   */
+  cache?: boolean | { max?: number | undefined; maxStale?: number | undefined } | undefined;
   /** Default: JSON. */
   serializer?: SessionSerializer | undefined;
 }

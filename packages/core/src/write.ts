@@ -15,7 +15,7 @@ export interface SessionWrite {
 }
 
 /** Stores a session: the one place where a session's bytes go out. `liveSession` is where they come in. */
-export function writeSession(
+export async function writeSession(
   context: Context,
   { handle, value, metadata, expected }: SessionWrite,
   deadline: number,
@@ -27,7 +27,49 @@ export function writeSession(
     expected,
     ttlSeconds: ttlSeconds(metadata.expiresAt, Date.now()),
   };
-  return context.bucket.entries.write(write, deadline);
+  const written = context.reads.beginWrite(handle);
+  let stored: StoredSession | null = null;
+  try {
+    const answer = await context.bucket.entries.write(write, deadline);
+    if (typeof answer === "number") stored = { revision: answer, value, metadata };
+    return answer;
+  } finally {
+    written(stored);
+  }
+}
+
+/** What a delete marker tells. */
+export interface Removal {
+  readonly handle: string;
+  readonly metadata: Metadata;
+  /** The revision that must still be there; `undefined` = whatever is there now. */
+  readonly expected: number | undefined;
+}
+
+/**
+ * How much longer than the session a delete marker lives, in s. After an unclean stop a server may show an
+ * overwritten value again once the marker is gone; by then the value's own time must be over.
+ */
+const MARKER_SLACK = 60;
+
+/** Puts a delete marker in place of a session, which outlives what is left of its life. */
+export async function removeSession(
+  context: Context,
+  { handle, metadata, expected }: Removal,
+  deadline: number,
+): Promise<WriteAnswer> {
+  const removal = {
+    key: context.keyStart + handle,
+    headers: encodeMetadata(metadata),
+    expected,
+    ttlSeconds: ttlSeconds(metadata.expiresAt, Date.now()) + MARKER_SLACK,
+  };
+  const written = context.reads.beginWrite(handle);
+  try {
+    return await context.bucket.entries.remove(removal, deadline);
+  } finally {
+    written(null);
+  }
 }
 
 /** Whether what is stored is exactly what a write of ours was to store: its answer was lost, the write was not. */

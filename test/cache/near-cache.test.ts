@@ -1,0 +1,301 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { jetstreamManager } from "@nats-io/jetstream";
+import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { type NatsServer, startNatsServer } from "nats-dev-server";
+import { openSessionStore, type SessionStore, type SessionStoreOptions } from "nats-session-store";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { type Connection, newBucket, type Variant, variants } from "../support/variants.js";
+import { until, untilTime } from "../support/wait.js";
+
+type Data = Record<string, unknown>;
+
+/** Loads until the cache answers, which it does once there is a proof that the feed is complete. */
+async function warm(store: SessionStore, id: string): Promise<void> {
+  await until("an answer from the cache", async () => {
+    const before = stats(store).hits;
+    await store.load(id);
+    return stats(store).hits > before;
+  });
+}
+
+function stats(store: SessionStore) {
+  const stats = store.cacheStats();
+  if (!stats) throw new Error("There is no cache");
+  return stats;
+}
+
+async function hold(store: SessionStore, id: string) {
+  const record = await store.load(id);
+  if (!record) throw new Error("There is no such session");
+  return record;
+}
+
+describe.each(variants())("the near cache over $name", (variant: Variant) => {
+  let here: Connection;
+  let there: Connection;
+  let bucket: string;
+  let cached: SessionStore;
+  let other: SessionStore;
+
+  beforeAll(async () => {
+    [here, there] = await Promise.all([variant.connect(), variant.connect()]);
+  });
+  afterAll(async () => {
+    await Promise.all([here.close(), there.close()]);
+  });
+  beforeEach(async () => {
+    bucket = newBucket();
+    cached = await openSessionStore<Data>(here, { bucket, cache: { maxStale: 60_000 }, touchAfter: 0 });
+    other = await openSessionStore<Data>(there, { bucket, touchAfter: 0 });
+  });
+  afterEach(async () => {
+    await Promise.all([cached.close(), other.close()]);
+  });
+
+  it("answers without asking the server, and counts", async () => {
+    await cached.save("id", { n: 1 });
+    await warm(cached, "id");
+    const before = stats(cached);
+    const sent = here.stats().outMsgs;
+    for (let n = 0; n < 100; n++) expect((await cached.load("id"))?.data).toEqual({ n: 1 });
+    expect(here.stats().outMsgs).toBe(sent);
+    expect(stats(cached)).toEqual({ ...before, hits: before.hits + 100, size: 1 });
+  });
+
+  it("there is none unless it is asked for", async () => {
+    expect(other.cacheStats()).toBeUndefined();
+  });
+
+  it("gives each reader a copy of their own", async () => {
+    await cached.save("id", { list: [1] });
+    await warm(cached, "id");
+    const one = await hold(cached, "id");
+    (one.data.list as number[]).push(2);
+    expect((await hold(cached, "id")).data).toEqual({ list: [1] });
+  });
+
+  it("what is written here is read here at once", async () => {
+    let { record } = await cached.save("id", { n: 0 });
+    await warm(cached, "id");
+    for (let n = 1; n <= 50; n++) {
+      ({ record } = await cached.save("id", { n }, { record: record ?? undefined }));
+      expect((await hold(cached, "id")).data).toEqual({ n });
+    }
+    await cached.destroy("id");
+    expect(await cached.load("id")).toBeNull();
+  });
+
+  it("what is written elsewhere is read here within milliseconds", async () => {
+    await other.save("id", { n: 0 });
+    await warm(cached, "id");
+    const { drops } = stats(cached);
+    await other.save("id", { n: 1 }, { record: await hold(other, "id") });
+    await until("the new value", async () => (await hold(cached, "id")).data.n === 1);
+    expect(stats(cached).drops).toBe(drops + 1);
+  });
+
+  it("a session that is destroyed elsewhere is refused here within milliseconds", async () => {
+    const times: number[] = [];
+    for (let n = 0; n < 20; n++) {
+      await other.save(`id${n}`, { n });
+      await warm(cached, `id${n}`);
+      await other.destroy(`id${n}`);
+      const start = performance.now();
+      while (await cached.load(`id${n}`)) await sleep(0);
+      times.push(performance.now() - start);
+    }
+    const median = times.sort((a, b) => a - b)[10] as number;
+    expect(median).toBeLessThan(250);
+  });
+
+  it("a save on top of a cached session that others have changed keeps both sides", async () => {
+    await other.save("id", { a: 0, b: 0 });
+    await warm(cached, "id");
+    const mine = await hold(cached, "id");
+    await other.save("id", { a: 1, b: 0 }, { record: await hold(other, "id") });
+    const { outcome } = await cached.save("id", { a: 0, b: 1 }, { record: mine });
+    expect(outcome).toBe("merged");
+    expect((await hold(cached, "id")).data).toEqual({ a: 1, b: 1 });
+  });
+
+  it("a session that expires is refused to the millisecond", async () => {
+    const { record } = await cached.save("id", { n: 1 }, { ttl: 1500 });
+    await warm(cached, "id");
+    await untilTime(record?.expiresAt ?? 0);
+    expect(await cached.load("id")).toBeNull();
+  });
+
+  it("a touch keeps what is cached, with the new time", async () => {
+    await cached.save("id", { n: 1 }, { ttl: 60_000 });
+    await warm(cached, "id");
+    const { record } = await cached.touch("id", await hold(cached, "id"), { ttl: 120_000 });
+    expect(await hold(cached, "id")).toMatchObject({
+      expiresAt: record?.expiresAt,
+      revision: record?.revision,
+    });
+  });
+
+  it("clear() leaves nothing in it", async () => {
+    await cached.save("id", { n: 1 });
+    await warm(cached, "id");
+    await other.clear();
+    await until("the session to be gone", async () => (await cached.load("id")) === null);
+  });
+
+  it("keeps no more than `max` sessions", async () => {
+    const small = await openSessionStore<Data>(here, { bucket, cache: { max: 3 } });
+    for (let n = 0; n < 10; n++) await small.save(`id${n}`, { n });
+    expect(stats(small).size).toBe(3);
+    expect((await hold(small, "id0")).data).toEqual({ n: 0 });
+    await small.close();
+  });
+});
+
+describe("the near cache when messages are lost", () => {
+  let server: NatsServer;
+  let connections: NatsConnection[];
+  const open = async (options: SessionStoreOptions) => {
+    const nc = await connect({ servers: server.url, maxReconnectAttempts: -1, reconnectTimeWait: 20 });
+    connections.push(nc);
+    return { nc, store: await openSessionStore<Data>(nc, options) };
+  };
+
+  beforeEach(async () => {
+    connections = [];
+    server = await startNatsServer();
+  });
+  afterEach(async () => {
+    await Promise.all(connections.map((nc) => nc.close()));
+    await server.stop();
+  });
+
+  it("an entry is not served beyond `maxStale`, though nobody told that it has changed", async () => {
+    const bucket = newBucket();
+    const { nc, store: cached } = await open({ bucket, cache: { maxStale: 300 } });
+    const { store: other } = await open({ bucket });
+    await other.save("id", { n: 0 });
+    await warm(cached, "id");
+    // From now on the bucket republishes nothing, as if each message were lost.
+    const { streams } = await jetstreamManager(nc);
+    const { config } = await streams.info(`KV_${bucket}`);
+    await streams.update(config.name, { ...config, republish: undefined });
+    await other.destroy("id");
+    const destroyedAt = performance.now();
+    let servedAt = destroyedAt;
+    for (let askedAt = destroyedAt; await cached.load("id"); askedAt = performance.now()) servedAt = askedAt;
+    expect(servedAt - destroyedAt).toBeLessThan(300);
+    // What the feed does not tell is read from the bucket: the cache works on, and stays honest.
+    await other.save("id2", { n: 0 });
+    await warm(cached, "id2");
+    await other.save("id2", { n: 1 }, { record: await hold(other, "id2") });
+    await until("the new value", async () => (await hold(cached, "id2")).data.n === 1);
+  });
+
+  it("without an answer from the server nothing is served beyond `maxStale`", async () => {
+    const { store: cached } = await open({ cache: { maxStale: 300 }, timeout: 500 });
+    await cached.save("id", { n: 0 });
+    await warm(cached, "id");
+    await server.pause();
+    const pausedAt = performance.now();
+    let servedAt = pausedAt;
+    try {
+      for (;;) {
+        const askedAt = performance.now();
+        await cached.load("id");
+        servedAt = askedAt;
+        await sleep(5);
+      }
+    } catch (error) {
+      expect(error).toMatchObject({ code: "ERR_SESSION_UNAVAILABLE" });
+    } finally {
+      await server.resume();
+    }
+    expect(servedAt - pausedAt).toBeLessThan(300);
+    await warm(cached, "id");
+  });
+
+  it("is closed at once when the link breaks, and opens when it is back", async () => {
+    const { store: cached } = await open({ cache: { maxStale: 600_000 } });
+    await cached.save("id", { n: 0 });
+    await warm(cached, "id");
+    const { drops } = stats(cached);
+    await server.kill();
+    await until("the cache to be closed", () => stats(cached).size === 0);
+    expect(stats(cached).drops).toBe(drops + 1);
+    await server.restart();
+    await warm(cached, "id");
+  });
+
+  it("what was ended while the link was down is not there when it is back", async () => {
+    const { nc, store: cached } = await open({ cache: true });
+    const { store: other } = await open({});
+    await cached.save("id", { n: 0 });
+    await warm(cached, "id");
+    await nc.reconnect();
+    await other.destroy("id");
+    await until("the session to be refused", async () => {
+      try {
+        return (await cached.load("id")) === null;
+      } catch {
+        return false;
+      }
+    });
+  });
+
+  it("a bucket without a feed is refused at open, with a code", async () => {
+    const { nc, store } = await open({ bucket: "plain" });
+    await store.close();
+    const { streams } = await jetstreamManager(nc);
+    const { config } = await streams.info("KV_plain");
+    await streams.update(config.name, { ...config, republish: undefined });
+    await expect(openSessionStore(nc, { bucket: "plain", cache: true })).rejects.toMatchObject({
+      code: "ERR_SESSION_NO_FEED",
+    });
+  });
+});
+
+describe("loads of one session at the same time", () => {
+  let nc: NatsConnection;
+  let server: NatsServer;
+  let store: SessionStore;
+
+  beforeAll(async () => {
+    server = await startNatsServer();
+    nc = await connect({ servers: server.url });
+    store = await openSessionStore<Data>(nc);
+  });
+  afterAll(async () => {
+    await store.close();
+    await nc.close();
+    await server.stop();
+  });
+
+  it("share one request, and each has data of its own", async () => {
+    await store.save("id", { list: [] });
+    const sent = nc.stats().outMsgs;
+    const records = await Promise.all(Array.from({ length: 100 }, () => hold(store, "id")));
+    expect(nc.stats().outMsgs).toBe(sent + 1);
+    for (const [n, { data }] of records.entries()) (data.list as number[]).push(n);
+    expect(records.map(({ data }) => data.list)).toEqual(records.map((_, n) => [n]));
+  });
+
+  it("one that begins after a write here does not get an answer from before it", async () => {
+    for (let n = 0; n < 200; n++) {
+      const before = store.load("id");
+      await store.save("id", { n });
+      const after = store.load("id");
+      expect((await after)?.data).toEqual({ n });
+      await before;
+    }
+  });
+
+  it("an error is told to each, and the next asks anew", async () => {
+    const own = await openSessionStore<Data>(nc, { timeout: 300 });
+    await server.pause();
+    const results = await Promise.allSettled([own.load("id"), own.load("id")]);
+    await server.resume();
+    expect(results.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+    await until("an answer", async () => (await own.load("id").catch(() => null)) !== null);
+    await own.close();
+  });
+});
