@@ -178,7 +178,7 @@ describe("the near cache when messages are lost", () => {
     // From now on the bucket republishes nothing, as if each message were lost.
     const { streams } = await jetstreamManager(nc);
     const { config } = await streams.info(`KV_${bucket}`);
-    await streams.update(config.name, { ...config, republish: undefined });
+    await streams.update(config.name, { ...config, republish: undefined as never });
     await other.destroy("id");
     const destroyedAt = performance.now();
     let servedAt = destroyedAt;
@@ -247,7 +247,7 @@ describe("the near cache when messages are lost", () => {
     await store.close();
     const { streams } = await jetstreamManager(nc);
     const { config } = await streams.info("KV_plain");
-    await streams.update(config.name, { ...config, republish: undefined });
+    await streams.update(config.name, { ...config, republish: undefined as never });
     await expect(openSessionStore(nc, { bucket: "plain", cache: true })).rejects.toMatchObject({
       code: "ERR_SESSION_NO_FEED",
     });
