@@ -94,12 +94,11 @@ export function tooLarge(size: number, limit: number | undefined): SessionStoreE
   );
 }
 
-function entryOf(entry: Omit<Entry, "deleted">): Entry {
-  const { revision, header } = entry;
+function entryOf({ subject, revision, value, header, writtenAt }: Omit<Entry, "deleted">): Entry {
   if (!Number.isSafeInteger(revision) || revision < 1) throw corrupt("the server gave no revision for it");
   // ADR-8: DEL and PURGE are deletions by a client; ADR-43: the server's own marker names its reason.
   const deleted = header("KV-Operation") !== "" || header("Nats-Marker-Reason") !== "";
-  return { ...entry, deleted };
+  return { subject, revision, value, deleted, header, writtenAt };
 }
 
 /** A time as the server writes it (RFC 3339 with nanoseconds), unix ms; now where it gave none. */
