@@ -5,6 +5,8 @@ export default defineConfig({
     include: ["**/*.test.ts"],
     globalSetup: ["./support/global-setup.ts"],
     pool: "forks",
+    // Most tests wait for servers and for time: two at once take little more than one.
+    maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 60_000,
     retry: 0,
