@@ -37,19 +37,33 @@ export function toStored(
 
 /** Puts the true `expires` back into the cookie of a session that was stored by `toStored`. */
 export function restoreExpiry(cookie: StoredCookie, expiresAt: number): void {
-  // As text, which is what Store.createSession turns into a Date (express-session, session/store.js).
-  if (typeof cookie.originalMaxAge === "number") cookie.expires = new Date(expiresAt).toISOString();
+  if (typeof cookie.originalMaxAge === "number") cookie.expires = new Date(expiresAt);
 }
 
 /** Whether anything but the passing of time makes the two cookies differ. */
 export function isSameCookie(stored: StoredCookie, session: SessionData): boolean {
-  const { originalMaxAge: before, ...old } = stored;
-  const { originalMaxAge: after, ...current } = withoutExpiry(cookieOf(session));
-  const sameLife =
-    typeof before === "number" && typeof after === "number"
-      ? Math.abs(before - after) < CLOCK_TICKS
-      : (before ?? null) === (after ?? null);
-  return sameLife && JSON.stringify(old) === JSON.stringify(current);
+  const current = cookieOf(session);
+  const { originalMaxAge: before } = stored;
+  const { originalMaxAge: after } = current;
+  if (typeof before === "number" && typeof after === "number") {
+    return Math.abs(before - after) < CLOCK_TICKS && hasSameAttributes(stored, current, true);
+  }
+  return (before ?? null) === (after ?? null) && hasSameAttributes(stored, current, false);
+}
+
+/** This runs for each request, so nothing is made for it. */
+function hasSameAttributes(one: StoredCookie, other: StoredCookie, exceptExpires: boolean): boolean {
+  const counts = (name: string) => name !== "originalMaxAge" && !(exceptExpires && name === "expires");
+  for (const name in one) if (counts(name) && !isSameAttribute(one[name], other[name])) return false;
+  for (const name in other) if (counts(name) && !(name in one) && other[name] !== undefined) return false;
+  return true;
+}
+
+/** As they are stored: a Date is its text. */
+function isSameAttribute(one: unknown, other: unknown): boolean {
+  if (one === other) return true;
+  const mayBe = typeof one === "object" || typeof other === "object";
+  return mayBe && JSON.stringify(one) === JSON.stringify(other);
 }
 
 /** The plain attributes of a session's cookie. */

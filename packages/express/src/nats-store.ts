@@ -34,6 +34,7 @@ export interface NatsStore {
 
 /** What is remembered of a session object between its load and its next write. */
 interface Loaded {
+  readonly id: string;
   readonly record: SessionRecord<SessionData>;
   /** The cookie as it is stored; the record's own becomes the live one of the request. */
   readonly cookie: StoredCookie;
@@ -165,7 +166,7 @@ export class NatsStore extends session.Store {
 
   async #get(id: string): Promise<SessionData | null> {
     const record = await this.sessions.load(id);
-    return record && this.#given(record);
+    return record && this.#given(record, id);
   }
 
   async #set(id: string, session: SessionData): Promise<void> {
@@ -177,7 +178,7 @@ export class NatsStore extends session.Store {
       ttl: lifeOf,
     });
     const { record } = await (loaded ? saving : this.#whileCreating(id, saving));
-    if (record) this.#loaded.set(session, { record, cookie: stored.cookie });
+    if (record) this.#loaded.set(session, { id, record, cookie: stored.cookie });
     else this.#tellGone(id, "save");
   }
 
@@ -191,7 +192,7 @@ export class NatsStore extends session.Store {
     const stored = toStored(after, loaded.cookie);
     const options = { record: loaded.record, source: before, ttl: lifeOf };
     const { record } = await this.sessions.rotate(id, newId, stored, options);
-    if (record) this.#loaded.set(after, { record, cookie: stored.cookie });
+    if (record) this.#loaded.set(after, { id: newId, record, cookie: stored.cookie });
     else this.#tellGone(id, "save");
     return record !== null;
   }
@@ -203,7 +204,7 @@ export class NatsStore extends session.Store {
     if (!isSameCookie(loaded.cookie, session)) return this.#set(id, session);
     // Of the cookie that is stored: after a merge it may be another request's.
     const { record } = await this.sessions.touch(id, loaded.record, { ttl: lifeOf(loaded.record.data) });
-    if (record) this.#loaded.set(session, { record, cookie: loaded.cookie });
+    if (record) this.#loaded.set(session, { id, record, cookie: loaded.cookie });
     else this.#tellGone(id, "touch");
   }
 
@@ -226,12 +227,12 @@ export class NatsStore extends session.Store {
   async #all(): Promise<SessionData[]> {
     const list: SessionData[] = [];
     for await (const record of this.sessions.all())
-      if (hasCookie(record.data)) list.push(this.#given(record));
+      if (hasCookie(record.data)) list.push(this.#given(record, undefined));
     return list;
   }
 
-  /** A record's data as express-session is to see them. */
-  #given(record: SessionRecord<SessionData>): SessionData {
+  /** A record's data as express-session is to see them; of a listed one there is no id. */
+  #given(record: SessionRecord<SessionData>, id: string | undefined): SessionData {
     const { data } = record;
     if (!hasCookie(data)) {
       throw new SessionStoreError(
@@ -239,20 +240,20 @@ export class NatsStore extends session.Store {
         "The stored session has no cookie: it was not written by express-session.",
       );
     }
-    this.#loaded.set(data, { record, cookie: { ...data.cookie } });
+    if (id !== undefined) this.#loaded.set(data, { id, record, cookie: { ...data.cookie } });
     restoreExpiry(data.cookie, record.expiresAt);
     return data;
   }
 
   async #load(id: string): Promise<Loaded | undefined> {
     const record = await this.sessions.load(id);
-    return record ? this.#loaded.get(this.#given(record)) : undefined;
+    return record ? this.#loaded.get(this.#given(record, id)) : undefined;
   }
 
   /** What is known of the session object, unless it is being stored under another id than it came from. */
   #loadedOf(id: string, session: SessionData): Loaded | undefined {
     const loaded = this.#loaded.get(session);
-    return loaded?.record.handle === this.sessions.handleOf(id) ? loaded : undefined;
+    return loaded?.id === id ? loaded : undefined;
   }
 
   /** The record of what is gone is kept: a later save of the same object must not begin the session anew. */
