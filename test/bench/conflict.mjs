@@ -12,7 +12,8 @@ const INCREMENTS = 100;
 const SPREAD = [1, 4, CLIENTS];
 
 /** Issue B: what the check of the revision costs without a conflict, and that no change is lost with many. */
-export async function measure(url, { sessions, rounds, operations, profile }) {
+export async function measure(servers, { sessions, rounds, operations, profile }) {
+  const { url } = await servers.start("nats");
   const start = (name, file, settings = {}) =>
     startClient(name, {
       file: `${file}.mjs`,

@@ -6,7 +6,8 @@ import { median } from "./harness/rounds.mjs";
 const FEW = 1000;
 
 /** Issue A: listing and counting many sessions. */
-export async function measure(url, { sessions, rounds, operations, profile }) {
+export async function measure(servers, { sessions, rounds, operations, profile }) {
+  const { url } = await servers.start("nats");
   const start = async (bucket, count) => {
     const settings = { url, bucket, sessions: count };
     const filler = await startClient("filler", { file: "listing.mjs", settings });

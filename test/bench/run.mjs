@@ -1,53 +1,97 @@
-// `npm run bench [-- name … --rounds n --operations n --sessions n --profile]`: runs the benchmarks, each against
-// a server of its own, prints what came out and keeps it in results/<name>.json.
+// `npm run bench [-- name … --quick --rounds n --operations n --sessions n --profile]`: runs the benchmarks, prints
+// what came out, keeps it in results/ and renews the charts and the figures in README.md. What is tried with other
+// settings than its own is only printed; a quick run is written to test/.cache/bench.
+// `npm run bench -- --check`: tells which results are older than the code. `-- --readme`: renews README.md from them.
 import { parseArgs } from "node:util";
-import { startNatsServer } from "nats-dev-server";
-import { printReport, writeRecord } from "./harness/report.mjs";
+import { printReport } from "./harness/report.mjs";
+import { outdated, readResults, resultsFolder, writeResult } from "./harness/results.mjs";
+import { renewFigures } from "./readme/index.mjs";
+import { Servers } from "./servers/index.mjs";
+import { packages } from "./stores.mjs";
 
-/** Each benchmark's file, with the defaults of its settings. */
+/** Each benchmark's file, with the defaults of its settings and those that differ in a quick run. */
 const benchmarks = {
-  wire: { rounds: 9, operations: 20_000, sessions: 1000 },
-  list: { rounds: 5, operations: 100, sessions: 100_000 },
-  conflict: { rounds: 9, operations: 20_000, sessions: 1000 },
+  wire: { rounds: 9, operations: 20_000, sessions: 1000, quick: { rounds: 2, operations: 3000 } },
+  list: { rounds: 5, operations: 100, sessions: 100_000, quick: { rounds: 2, sessions: 10_000 } },
+  conflict: { rounds: 9, operations: 20_000, sessions: 1000, quick: { rounds: 2, operations: 3000 } },
+  http: { rounds: 7, seconds: 3, quick: { rounds: 1, seconds: 1 } },
+  store: { rounds: 5, operations: 10_000, sessions: 1000, quick: { rounds: 1, operations: 1000 } },
+  races: { quick: {} },
+  scale: { rounds: 5, operations: 2000, sessions: 1_000_000, quick: { rounds: 1, sessions: 20_000 } },
+  gather: {
+    rounds: 5,
+    operations: 20_000,
+    sessions: 100_000,
+    quick: { rounds: 1, operations: 2000, sessions: 5000 },
+  },
 };
+const numbers = ["rounds", "operations", "sessions", "seconds"];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    rounds: { type: "string" },
-    operations: { type: "string" },
-    sessions: { type: "string" },
+    ...Object.fromEntries(numbers.map((name) => [name, { type: "string" }])),
+    quick: { type: "boolean", default: false },
     profile: { type: "boolean", default: false },
+    check: { type: "boolean", default: false },
+    readme: { type: "boolean", default: false },
   },
 });
-const names = positionals.length > 0 ? positionals : Object.keys(benchmarks);
-const unknown = names.find((name) => !Object.hasOwn(benchmarks, name));
-if (unknown !== undefined) {
-  console.error(`Unknown benchmark "${unknown}". There are ${Object.keys(benchmarks).join(", ")}.`);
-  process.exit(2);
+const { quick, profile } = values;
+const known = Object.keys(benchmarks);
+const unknown = positionals.find((name) => !known.includes(name));
+if (unknown !== undefined) fail(`Unknown benchmark "${unknown}". There are ${known.join(", ")}.`);
+const given = Object.fromEntries(numbers.filter((name) => name in values).map((name) => [name, whole(name)]));
+
+if (values.check) await check();
+else if (values.readme) await renewFigures(await readResults({ quick }, known), resultsFolder({ quick }));
+else await run(positionals.length > 0 ? positionals : known);
+
+async function run(names) {
+  const missing = new Set();
+  for (const name of names) {
+    const { quick: quicker, ...defaults } = benchmarks[name];
+    const settings = { ...defaults, ...(quick ? quicker : {}), ...given, quick, profile };
+    const { measure } = await import(`./${name}.mjs`);
+    const servers = new Servers();
+    try {
+      const report = await measure(servers, settings);
+      printReport(name, report);
+      // Only what was measured with a benchmark's own settings is worth keeping.
+      if (Object.keys(given).length === 0 && !profile) {
+        await writeResult(name, settings, servers, packages, report);
+        await renewFigures(await readResults({ quick }, known), resultsFolder({ quick }));
+      }
+      if (report.figures.some(({ reached }) => reached === false)) process.exitCode = 1;
+    } finally {
+      await servers.stop();
+    }
+    for (const what of servers.missing) missing.add(what);
+  }
+  if (missing.size === 0) return;
+  console.log(`\nINCOMPLETE\n${[...missing].map((what) => `- ${what}`).join("\n")}`);
+  process.exitCode = 1;
 }
 
-const given = Object.fromEntries(
-  ["rounds", "operations", "sessions"].flatMap((name) => (name in values ? [[name, whole(name)]] : [])),
-);
-for (const name of names) {
-  const settings = { ...benchmarks[name], ...given, profile: values.profile };
-  const { measure } = await import(`./${name}.mjs`);
-  const server = await startNatsServer();
-  try {
-    const report = await measure(server.url, settings);
-    printReport(name, report);
-    // Only a full run is worth keeping; a shorter or a profiled one says little.
-    if (Object.keys(given).length === 0 && !values.profile) await writeRecord(name, settings, server, report);
-    if (report.figures.some(({ reached }) => reached === false)) process.exitCode = 1;
-  } finally {
-    await server.stop();
-  }
+async function check() {
+  const results = await readResults({ quick }, known);
+  const old = outdated(results);
+  const absent = known.filter((name) => !(name in results));
+  if (old.length > 0) console.log(`Measured on other code than there is now: ${old.join(", ")}.`);
+  if (absent.length > 0) console.log(`Never measured: ${absent.join(", ")}.`);
+  const stale = [...old, ...absent];
+  if (stale.length === 0) return console.log("All results were measured on the code that there is.");
+  console.log(`\`npm run bench -- ${stale.join(" ")}\` renews them.`);
+  process.exitCode = 1;
 }
 
 function whole(name) {
   const value = Number(values[name]);
   if (Number.isSafeInteger(value) && value > 0) return value;
-  console.error(`Expected --${name} to be a whole number above 0, got ${values[name]}`);
+  fail(`Expected --${name} to be a whole number above 0, got ${values[name]}`);
+}
+
+function fail(why) {
+  console.error(why);
   process.exit(2);
 }

@@ -9,7 +9,8 @@ const WIDTH = 16;
 const noTraces = { noAsyncTraces: true };
 
 /** Issue A: what `load` and `save` cost beside the clients' own means, 16 in flight. */
-export async function measure(url, { sessions, rounds, operations, profile }) {
+export async function measure(servers, { sessions, rounds, operations, profile }) {
+  const { url } = await servers.start("nats");
   const start = (name, file, settings = {}) =>
     startClient(name, {
       file: `${file}.mjs`,

@@ -22,17 +22,18 @@ const profiles = fileURLToPath(new URL("../../.cache/profiles/", import.meta.url
  * @param {object} options
  * @param {string} options.file name of a module in `clients/`
  * @param {Record<string, unknown>} options.settings for the module's `open`
+ * @param {Record<string, string>} [options.env] environment variables beside ours
  * @param {boolean} [options.profile] whether to write a CPU profile
  * @returns {Promise<Client>}
  */
-export async function startClient(name, { file, settings, profile = false }) {
+export async function startClient(name, { file, settings, env = {}, profile = false }) {
   const execArgv = ["--expose-gc"];
   const profileName = `${name.replace(/[^a-z0-9]+/gi, "-")}.cpuprofile`;
   if (profile) {
     await mkdir(profiles, { recursive: true });
     execArgv.push("--cpu-prof", `--cpu-prof-dir=${profiles}`, `--cpu-prof-name=${profileName}`);
   }
-  const child = fork(main, [file], { execArgv });
+  const child = fork(main, [file], { execArgv, env: { ...process.env, ...env } });
   const exited = once(child, "exit");
   const failed = exited.then(([code, signal]) => {
     throw new Error(`The client "${name}" ended by itself (${signal ?? code})`);

@@ -1,8 +1,3 @@
-import { mkdir, writeFile } from "node:fs/promises";
-import { createRequire } from "node:module";
-import { cpus } from "node:os";
-import { sep } from "node:path";
-
 /**
  * A number that the project has promised, or one that is only told.
  *
@@ -15,10 +10,8 @@ import { sep } from "node:path";
  * @typedef {object} Report
  * @property {Record<string, Record<string, string | number>>} medians the rows of the table: name → column → value
  * @property {Figure[]} figures
+ * @property {string[]} [notes] what one has to know about the rows
  */
-
-const results = new URL("../results/", import.meta.url);
-const require = createRequire(import.meta.url);
 
 /** @returns {Figure} */
 export function atMost(limit, name, value) {
@@ -44,13 +37,15 @@ export function rounded(value) {
  * @param {string} name
  * @param {Report} report
  */
-export function printReport(name, { medians, figures }) {
+export function printReport(name, { medians, figures, notes = [] }) {
   console.log(`\n${name}, medians`);
   const columns = [...new Set(Object.values(medians).flatMap(Object.keys))];
   table([
     ["", ...columns],
     ...Object.entries(medians).map(([row, cells]) => [row, ...columns.map((column) => cells[column] ?? "")]),
   ]);
+  for (const note of notes) console.log(`- ${note}`);
+  if (figures.length === 0) return;
   console.log("");
   table(
     figures.map(({ name, value, target = "", reached }) => [
@@ -60,35 +55,6 @@ export function printReport(name, { medians, figures }) {
       reached === undefined ? "" : reached ? "reached" : "MISSED",
     ]),
   );
-}
-
-/**
- * @param {string} name
- * @param {Record<string, unknown>} settings
- * @param {{ version: string }} server
- * @param {Report} report
- */
-export async function writeRecord(name, { rounds, operations, sessions }, server, { medians, figures }) {
-  const [{ model = "unknown" } = {}, ...others] = cpus();
-  const record = {
-    benchmark: name,
-    command: `npm run bench -- ${name}`,
-    date: new Date().toISOString(),
-    node: process.version,
-    natsServer: server.version,
-    client: `@nats-io/transport-node ${versionOf("@nats-io/transport-node")}`,
-    cpu: `${others.length + 1} × ${model.trim()}`,
-    settings: { rounds, operations, sessions },
-    medians,
-    figures,
-  };
-  await mkdir(results, { recursive: true });
-  await writeFile(new URL(`${name}.json`, results), `${JSON.stringify(record, null, 2)}\n`);
-}
-
-function versionOf(name) {
-  const folder = require.resolve(name).split(name.replace("/", sep), 1)[0];
-  return require(`${folder}${name}/package.json`).version;
 }
 
 function table(rows) {

@@ -1,0 +1,78 @@
+import { resolveOptions } from "../../packages/core/dist/options.js";
+
+/** The store that the others are compared with. */
+export const BASE = "connect-redis";
+export const POSTGRES = "connect-pg-simple";
+export const PLAIN = "connect-nats";
+export const CACHED = "connect-nats, cache";
+
+/**
+ * What is measured side by side, each with its default settings.
+ *
+ * @typedef {object} Variant
+ * @property {string} name
+ * @property {"none" | "memory" | "redis" | "postgres" | "nats"} kind which store, see stores.mjs
+ * @property {import("./servers/index.mjs").Kind} [server]
+ * @property {object} [options] of the store
+ * @property {string} touch what a request that only reads makes it store
+ *
+ * @type {Variant[]}
+ */
+const all = [
+  { name: "no session", kind: "none", touch: "nothing" },
+  { name: "MemoryStore", kind: "memory", touch: "the new expiry, each time" },
+  { name: BASE, kind: "redis", server: "redis", touch: "the new expiry, each time" },
+  {
+    name: `${BASE}, append-only file`,
+    kind: "redis",
+    server: "redis-aof",
+    touch: "the new expiry, each time",
+  },
+  { name: POSTGRES, kind: "postgres", server: "postgres", touch: "the new expiry, each time" },
+  { name: PLAIN, kind: "nats", server: "nats", touch: "the new expiry, once a minute" },
+  {
+    name: CACHED,
+    kind: "nats",
+    server: "nats",
+    options: { cache: true },
+    touch: "the new expiry, once a minute",
+  },
+];
+
+/**
+ * Starts the servers of the variants; those that cannot be measured are left out, and the servers remember why.
+ *
+ * @param {import("./servers/index.mjs").Servers} servers
+ * @param {(variant: Variant) => boolean} wanted
+ * @returns {Promise<(Variant & { settings: object, pid: number | undefined })[]>} with the settings of `openStore`
+ */
+export async function startVariants(servers, wanted = () => true) {
+  const started = new Map();
+  const variants = [];
+  for (const variant of all.filter(wanted)) {
+    const { name, kind, server: serverKind, options = {} } = variant;
+    const unknown = kind === "nats" && Object.keys(options).find((option) => !isKnown(option));
+    if (unknown) {
+      servers.missing.add(
+        `"${name}" is not measured: this version of the store has no option \`${unknown}\``,
+      );
+      continue;
+    }
+    if (serverKind && !started.has(serverKind)) started.set(serverKind, await servers.start(serverKind));
+    const server = started.get(serverKind);
+    if (serverKind && !server) continue;
+    const settings = { kind, url: server?.url, options };
+    if (kind === "nats") settings.options = { ...options, bucket: name.replace(/[^a-z]+/g, "-") };
+    variants.push({ ...variant, settings, pid: server?.pid });
+  }
+  return variants;
+}
+
+function isKnown(option) {
+  try {
+    resolveOptions({ [option]: true });
+    return true;
+  } catch {
+    return false;
+  }
+}
