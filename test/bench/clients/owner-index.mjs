@@ -20,7 +20,7 @@ export async function open({ url, bucket, sessions, owned, how }) {
       new Promise((resolve) => {
         let count = 0;
         const subscription = nc.subscribe(inbox, {
-          callback: (_error, { data, headers }) => {
+          callback: (_error, { headers }) => {
             if (headers?.code !== 204) return count++;
             subscription.unsubscribe();
             resolve(count);
