@@ -34,20 +34,26 @@ export async function measure(servers, { sessions, rounds, operations }) {
         const where = `${size} of ${count}, ${width} at a time`;
         for (const [name, { cpu, serverCpu, rate }] of Object.entries(results)) {
           medians[`${where}: ${name}`] = {
-            "client CPU µs/session": rounded(cpu / size),
-            "server CPU µs/session": rounded(serverCpu / size),
+            "client CPU µs": rounded(cpu),
+            "server CPU µs": rounded(serverCpu),
+            µs: rounded((1e6 * width) / rate),
             "sessions/s": Math.round(rate * size),
-            "µs/group": rounded((1e6 * width) / rate),
           };
         }
-        const ratio = (field) => results["one request"][field] / results["single requests"][field];
-        figures.push(told(`client CPU, ${where}: one request / single`, ratio("cpu")));
-        figures.push(told(`server CPU, ${where}: one request / single`, ratio("serverCpu")));
-        figures.push(told(`time, ${where}: one request / single`, 1 / ratio("rate")));
+        if (width === 1) {
+          const time = results["single requests"].rate / results["one request"].rate;
+          figures.push(told(`time for ${size} of ${count} sessions: one request / single requests`, time));
+        }
       }
     }
     await Promise.all(clients.map((client) => client.stop()));
   }
+  await measureOwners({ url, pid }, { sessions, rounds, operations: operations / 10 }, medians);
+  return { medians, figures };
+}
+
+/** What it takes to find the few sessions of one user among many in an index of subjects, beside one load. */
+async function measureOwners({ url, pid }, { sessions, rounds, operations }, medians) {
   const settings = { url, bucket: "owners", sessions, owned: OWNED };
   const names = {
     load: "load",
@@ -60,14 +66,13 @@ export async function measure(servers, { sessions, rounds, operations }) {
     clients.push({ ...client, pid });
   }
   await clients[0].call("fill");
-  const results = await medianOfRounds(clients, { rounds, operations: operations / 10, width: 1 });
+  const results = await medianOfRounds(clients, { rounds, operations, width: 1 });
+  await Promise.all(clients.map((client) => client.stop()));
   for (const [name, { cpu, serverCpu, rate }] of Object.entries(results)) {
     medians[`${OWNED} of a user among ${sessions}: ${name}`] = {
-      "client CPU µs/session": rounded(cpu),
-      "server CPU µs/session": rounded(serverCpu),
-      "µs/group": rounded(1e6 / rate),
+      "client CPU µs": rounded(cpu),
+      "server CPU µs": rounded(serverCpu),
+      µs: rounded(1e6 / rate),
     };
   }
-  await Promise.all(clients.map((client) => client.stop()));
-  return { medians, figures };
 }
