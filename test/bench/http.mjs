@@ -6,6 +6,9 @@ import { BASE, CACHED, PLAIN, POSTGRES, startVariants } from "./variants.mjs";
 
 const BROWSERS = 2000;
 
+/** How long each application becomes warm with each workload, in seconds. */
+const WARM_UP = 1;
+
 /** Workloads with the number of connections: for a page burst ten of each of eight browsers. */
 export const workloads = { read: 50, write: 50, "sign in and out": 50, "page burst": 80 };
 
@@ -46,6 +49,9 @@ async function startParty({ name, settings, pid }, profile) {
     settings: { url, browsers: BROWSERS },
   });
   await load.call("signIn");
+  for (const [workload, connections] of Object.entries(workloads)) {
+    await load.call("run", { workload, connections, seconds: WARM_UP });
+  }
   return { name, app, load, pid };
 }
 

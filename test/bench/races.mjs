@@ -10,12 +10,13 @@ export async function measure(servers) {
   const variants = await startVariants(servers, ({ name }) => [BASE, POSTGRES, PLAIN].includes(name));
   const nats = variants.find(({ name }) => name === PLAIN);
   variants.push({ ...nats, name: SUMMING, summing: true });
-  const verdicts = {};
-  for (const { name, settings, summing = false } of variants) {
+  const play = async ({ name, settings, summing = false }) => {
     const client = await startClient(name, { file: "races.mjs", settings: { store: settings, summing } });
-    verdicts[name] = await client.call("play");
+    const verdicts = await client.call("play");
     await client.stop();
-  }
+    return [name, verdicts];
+  };
+  const verdicts = Object.fromEntries(await Promise.all(variants.map(play)));
   const names = Object.keys(verdicts);
   const overlapping = scenarios.filter(({ overlaps }) => overlaps);
   return {

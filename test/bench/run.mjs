@@ -4,8 +4,8 @@
 // `npm run bench -- --check`: tells which results are older than the code. `-- --readme`: renews README.md from them.
 import { parseArgs } from "node:util";
 import { printReport } from "./harness/report.mjs";
-import { outdated, readResults, resultsFolder, writeResult } from "./harness/results.mjs";
-import { renewFigures } from "./readme/index.mjs";
+import { outdated, readResults, writeResult } from "./harness/results.mjs";
+import { areFiguresRenewed, renewFigures } from "./readme/index.mjs";
 import { Servers } from "./servers/index.mjs";
 import { packages } from "./stores.mjs";
 
@@ -44,7 +44,7 @@ if (unknown !== undefined) fail(`Unknown benchmark "${unknown}". There are ${kno
 const given = Object.fromEntries(numbers.filter((name) => name in values).map((name) => [name, whole(name)]));
 
 if (values.check) await check();
-else if (values.readme) await renewFigures(await readResults({ quick }, known), resultsFolder({ quick }));
+else if (values.readme) await renewFigures(await readResults({ quick }, known), { quick });
 else await run(positionals.length > 0 ? positionals : known);
 
 async function run(names) {
@@ -60,7 +60,7 @@ async function run(names) {
       // Only what was measured with a benchmark's own settings is worth keeping.
       if (Object.keys(given).length === 0 && !profile) {
         await writeResult(name, settings, servers, packages, report);
-        await renewFigures(await readResults({ quick }, known), resultsFolder({ quick }));
+        await renewFigures(await readResults({ quick }, known), { quick });
       }
       if (report.figures.some(({ reached }) => reached === false)) process.exitCode = 1;
     } finally {
@@ -77,12 +77,18 @@ async function check() {
   const results = await readResults({ quick }, known);
   const old = outdated(results);
   const absent = known.filter((name) => !(name in results));
-  if (old.length > 0) console.log(`Measured on other code than there is now: ${old.join(", ")}.`);
-  if (absent.length > 0) console.log(`Never measured: ${absent.join(", ")}.`);
-  const stale = [...old, ...absent];
-  if (stale.length === 0) return console.log("All results were measured on the code that there is.");
-  console.log(`\`npm run bench -- ${stale.join(" ")}\` renews them.`);
-  process.exitCode = 1;
+  const problems = [];
+  if (old.length > 0) problems.push(`Measured on other code than there is now: ${old.join(", ")}.`);
+  if (absent.length > 0) problems.push(`Never measured: ${absent.join(", ")}.`);
+  if (problems.length > 0)
+    problems.push(`\`npm run bench -- ${[...old, ...absent].join(" ")}\` renews them.`);
+  if (!(await areFiguresRenewed(results, { quick }))) {
+    problems.push("README.md or a chart does not show the results: `npm run bench -- --readme` renews them.");
+  }
+  console.log(
+    problems.join("\n") || "README.md shows the results, and they were measured on the code that there is.",
+  );
+  if (problems.length > 0) process.exitCode = 1;
 }
 
 function whole(name) {

@@ -5,7 +5,7 @@ import { memoryOf } from "./harness/cpu.mjs";
 import { atMost, rounded, told } from "./harness/report.mjs";
 import { median } from "./harness/rounds.mjs";
 
-export const FEW = 1000;
+const FEW = 1000;
 const SIZES = [10_000, 100_000, 1_000_000];
 const MB = 2 ** 20;
 
@@ -28,8 +28,8 @@ export async function measure(servers, { sessions, rounds, operations, profile }
     const filled = await many.client.call("fillTo", size);
     await redis?.client.call("fillTo", size);
     const times = await timeBoth(few.client, many.client, { rounds, operations });
-    medians[`${FEW} sessions`] ??= columnsOf(times.few);
-    medians[`${size} sessions`] = {
+    medians[named(FEW)] ??= columnsOf(times.few);
+    medians[named(size)] = {
       ...columnsOf(times.many),
       "saved/s": Math.round(filled),
       ...(await placeAndReturn("nats-server", many)),
@@ -42,9 +42,9 @@ export async function measure(servers, { sessions, rounds, operations, profile }
   return {
     medians,
     figures: [
-      atMost(1.3, `latency of load at ${last.size} sessions / at ${FEW}`, ratio("load")),
-      told(`latency of save at ${last.size} sessions / at ${FEW}`, ratio("save")),
-      told(`latency of count() at ${last.size} sessions / at ${FEW}`, ratio("count")),
+      atMost(1.3, `latency of load at ${named(last.size)} / at ${named(FEW)}`, ratio("load")),
+      told(`latency of save at ${named(last.size)} / at ${named(FEW)}`, ratio("save")),
+      told(`latency of count() at ${named(last.size)} / at ${named(FEW)}`, ratio("count")),
     ],
     notes: [
       "latencies are medians of operations one after the other, of sessions from everywhere in the bucket; in each round, on a server of its own, beside those of 1 000 sessions",
@@ -86,6 +86,10 @@ async function timeBoth(few, many, { rounds, operations }) {
   const mediansOf = (times) =>
     Object.fromEntries(Object.entries(times).map(([operation, list]) => [operation, median(list)]));
   return { few: mediansOf(lists.few), many: mediansOf(lists.many) };
+}
+
+function named(size) {
+  return `${size.toLocaleString("en").replaceAll(",", " ")} sessions`;
 }
 
 function columnsOf(times) {

@@ -33,7 +33,7 @@ function versionOf(name) {
   return require(join(folder, name, "package.json")).version;
 }
 
-/** The state of the measured code: a hash of its text, and the commit that it was taken from. */
+/** The state of the measured code: a hash of its text, and the commit that made it what it is. */
 export function source() {
   const hash = createHash("sha256");
   for (const folder of measured) {
@@ -45,12 +45,12 @@ export function source() {
   return { hash: hash.digest("hex").slice(0, 16), commit: commit() };
 }
 
-/** With a plus sign when the code is not what was committed; `undefined` outside of a repository. */
+/** With a plus sign when it has been changed since; `undefined` outside of a repository. */
 function commit() {
   const git = (...args) => execFileSync("git", args, { cwd: root, encoding: "utf8", stdio: "pipe" }).trim();
   try {
     const changed = git("status", "--porcelain", "--", ...measured) !== "";
-    return git("rev-parse", "--short", "HEAD") + (changed ? "+" : "");
+    return git("log", "-1", "--format=%h", "--", ...measured) + (changed ? "+" : "");
   } catch {
     return undefined;
   }

@@ -14,15 +14,16 @@ const STOP_PATIENCE = 10_000;
 export class MissingProgram extends Error {}
 
 /**
- * The path of a program.
+ * The path of a program: what an environment variable such as REDIS_SERVER_BIN names, else where it is found.
  *
  * @param {string} name
  * @param {{ install: string, folders?: string[] }} options where to look beside the PATH
  * @throws {MissingProgram}
  */
 export function findProgram(name, { install, folders = [] }) {
-  for (const folder of [...(process.env.PATH ?? "").split(delimiter), ...folders]) {
-    const path = join(folder, name);
+  const named = process.env[`${name.toUpperCase().replaceAll("-", "_")}_BIN`];
+  const everywhere = [...(process.env.PATH ?? "").split(delimiter), ...folders];
+  for (const path of named ? [named] : everywhere.map((folder) => join(folder, name))) {
     try {
       accessSync(path, constants.X_OK);
       return path;

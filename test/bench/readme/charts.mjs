@@ -1,0 +1,86 @@
+import { BASE } from "../variants.mjs";
+import { barChart, lineChart } from "./chart.mjs";
+import { number } from "./tables.mjs";
+
+/** What of the results is drawn: file → chart. */
+export function chartsOf(results) {
+  const charts = {};
+  if (results.http) charts["http.svg"] = http(results.http);
+  if (results.store) charts["store.svg"] = store(results.store);
+  if (results.scale) charts["scale.svg"] = scale(results.scale);
+  return charts;
+}
+
+function http({ medians }) {
+  const panels = groupsOf(medians).map(([workload, rows]) => barPanel(workload, rows, "requests/s"));
+  return barChart("HTTP requests per second through Express, and the ratio to connect-redis", panels);
+}
+
+function store({ medians }) {
+  const panels = groupsOf(medians)
+    .filter(([group]) => /^(load|save), (1|64) in flight$/.test(group))
+    .map(([group, rows]) =>
+      barPanel(
+        group,
+        rows.filter(([name]) => name !== "MemoryStore"),
+        "op/s",
+      ),
+    );
+  return barChart("Operations per second without HTTP, and the ratio to connect-redis", panels);
+}
+
+function scale({ medians }) {
+  const rows = Object.entries(medians).map(([name, columns]) => [Number(name.replace(/\D/g, "")), columns]);
+  const line = (name, role, column) => ({
+    name,
+    role,
+    points: rows.filter(([, columns]) => column in columns).map(([size, columns]) => [size, columns[column]]),
+  });
+  const pair = (title, unit, column) => ({
+    title,
+    unit,
+    lines: [
+      line("nats-server", "ours", `nats-server ${column}`),
+      line("Redis", "base", `redis ${column}`),
+    ].filter(({ points }) => points.length > 0),
+  });
+  return lineChart("Live sessions on one node", [
+    {
+      title: "Latency, one after the other",
+      unit: "ms",
+      lines: [
+        line("load", "ours", "load ms"),
+        line("save", "base", "save ms"),
+        line("count()", "other", "count ms"),
+      ],
+    },
+    pair("Memory of the server", "MB", "MB"),
+    pair("On disk", "MB", "disk MB"),
+    pair("Back after kill -9", "s", "back s"),
+  ]);
+}
+
+function barPanel(title, rows, column) {
+  const bars = rows.map(([name, cells]) => {
+    const ratio = cells[`/ ${BASE}`];
+    const label = number(cells[column]) + (ratio ? ` · ${ratio} ×` : "");
+    return { name: name.replace("append-only file", "AOF"), value: cells[column], label, role: roleOf(name) };
+  });
+  return { title, bars };
+}
+
+function roleOf(name) {
+  if (/^connect-nats|^nats-session-store/.test(name)) return "ours";
+  return name === BASE ? "base" : "other";
+}
+
+/** Rows named `group: name`, by group. */
+export function groupsOf(medians) {
+  const groups = new Map();
+  for (const [key, cells] of Object.entries(medians)) {
+    const [group, name] = key.split(": ");
+    if (!groups.has(group)) groups.set(group, []);
+    groups.get(group).push([name, cells]);
+  }
+  return [...groups];
+}
