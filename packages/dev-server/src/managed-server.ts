@@ -32,6 +32,7 @@ export class ManagedServer implements NatsServer {
   readonly #settings: ManagedServerSettings;
   #config: string;
   #binary: string | undefined;
+  #jetstream: boolean;
   #version = "";
   #runDir: string | undefined;
   #process: ServerProcess | undefined;
@@ -46,6 +47,7 @@ export class ManagedServer implements NatsServer {
     this.port = settings.port;
     this.#config = settings.config ?? "";
     this.#binary = settings.binary;
+    this.#jetstream = settings.jetstream ?? true;
   }
 
   get url(): string {
@@ -100,7 +102,7 @@ export class ManagedServer implements NatsServer {
   }
 
   async #start(): Promise<void> {
-    const { timeout, cluster, jetstream = true } = this.#settings;
+    const { timeout, cluster } = this.#settings;
     const deadline = Date.now() + timeout;
     const binary = findNatsServer(this.#binary === undefined ? {} : { binary: this.#binary });
     this.#version = await natsServerVersion(binary.path);
@@ -115,7 +117,7 @@ export class ManagedServer implements NatsServer {
 
     const giveUp = (lastError: unknown) => this.#failure(server, deadline, lastError);
     this.#endpoints = await until(() => readEndpoints(portsDir, server.pid), giveUp);
-    if (!jetstream) return;
+    if (!this.#jetstream) return;
     await until(async () => {
       if (cluster === undefined) return jetStreamAnswers(this.#endpoints);
       if (!cluster.hasMajority()) return true;
@@ -153,7 +155,16 @@ export class ManagedServer implements NatsServer {
       await this.#process?.stop(stopPatience);
       this.#config = options.config ?? this.#config;
       this.#binary = options.binary ?? this.#binary;
+      this.#jetstream = options.jetstream ?? this.#jetstream;
       await this.start();
+    });
+  }
+
+  reload(config: string): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#config = config;
+      await this.#writeConfig(this.#runDir ?? "");
+      await this.#process?.reload(this.#settings.timeout);
     });
   }
 
@@ -169,19 +180,23 @@ export class ManagedServer implements NatsServer {
 
   /** Creates the directories and the configuration of the next start. */
   async #prepare(): Promise<string> {
-    const { jetstream = true, name = `dev-${this.port}`, cluster } = this.#settings;
     this.#runDir ??= await mkdtemp(join(tmpdir(), "nats-dev-server-"));
     const runDir = this.#runDir;
     guard(runDir);
     await rm(join(runDir, "ports"), { recursive: true, force: true });
     await mkdir(join(runDir, "ports"), { recursive: true });
     await mkdir(this.dataDir, { recursive: true });
+    await this.#writeConfig(runDir);
+    return runDir;
+  }
+
+  async #writeConfig(runDir: string): Promise<void> {
+    const { name = `dev-${this.port}`, cluster } = this.#settings;
     const lines = [`server_name: ${JSON.stringify(name)}`, `http: "127.0.0.1:-1"`];
-    if (jetstream) lines.push("jetstream: enabled");
+    if (this.#jetstream) lines.push("jetstream: enabled");
     if (cluster !== undefined) lines.push(cluster.config);
     lines.push(this.#config, "");
     await writeFile(join(runDir, "server.conf"), lines.join("\n"));
-    return runDir;
   }
 
   #failure(server: ServerProcess, deadline: number, lastError: unknown): Error | undefined {

@@ -15,6 +15,8 @@ export class ServerProcess {
   ended: string | undefined;
   /** Recent output, at most {@link logLimit} characters. */
   log = "";
+  /** What it has said since the last reload was asked for. */
+  #news = "";
 
   constructor(path: string, args: string[]) {
     // A process group of its own: on Ctrl-C the parent decides in which order things end.
@@ -23,6 +25,7 @@ export class ServerProcess {
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.setEncoding("utf8").on("data", (text: string) => {
         this.log = (this.log + text).slice(-logLimit);
+        this.#news = (this.#news + text).slice(-logLimit);
       });
       (stream as Socket | null)?.unref();
     }
@@ -58,6 +61,20 @@ export class ServerProcess {
     await Promise.race([this.#gone, late]);
     timer.abort();
     return this.ended !== undefined;
+  }
+
+  /** Has the server read its configuration again, and waits until it says that it has. */
+  async reload(timeout: number): Promise<void> {
+    const end = Date.now() + timeout;
+    this.#news = "";
+    this.signal("SIGHUP");
+    for (;;) {
+      if (/Reloaded server configuration/.test(this.#news)) return;
+      if (/Failed to reload/.test(this.#news) || this.ended !== undefined || Date.now() > end) {
+        throw new Error(`nats-server ${this.pid} does not take the configuration: ${this.#news}`);
+      }
+      await sleep(5);
+    }
   }
 
   async stop(patience: number): Promise<void> {

@@ -32,6 +32,8 @@ export interface RestartOptions {
   binary?: string;
   /** Replaces the appended configuration. Default: the one used before. */
   config?: string;
+  /** Whether JetStream is on from now on. Default: as before. */
+  jetstream?: boolean;
 }
 
 /**
@@ -71,6 +73,13 @@ export interface NatsServer extends AsyncDisposable {
    * rejects. After `stop()`, temporary data begins empty.
    */
   restart(options?: RestartOptions): Promise<void>;
+  /**
+   * Replaces the appended configuration of a running server (SIGHUP) and resolves when it is in use. Connections
+   * stay, except those that the new configuration does not allow.
+   *
+   * @throws Error if the server refuses the configuration, or has said nothing of it within `timeout`.
+   */
+  reload(config: string): Promise<void>;
 }
 
 export interface NatsClusterOptions {

@@ -135,7 +135,8 @@ async function mend(
   return config;
 }
 
-function mismatch(bucket: string, list: Difference[], mendable: boolean): SessionStoreError {
+/** The error for a bucket that differs from what the store needs. `mendable`: by `updateBucket: true`. */
+export function mismatch(bucket: string, list: Difference[], mendable: boolean): SessionStoreError {
   const found = list.map(
     ({ field, found, wanted, why }) =>
       `${field} is ${JSON.stringify(found) ?? "not set"}, expected ${JSON.stringify(wanted)} (${why})`,

@@ -3,12 +3,16 @@ import type { NatsConnectionLike } from "../types.js";
 export type ConnectionEvent =
   | { type: "disconnected" }
   | { type: "reconnected" }
-  | { type: "closed" }
+  /** For good; with the reason unless the owner closed it. */
+  | { type: "closed"; reason: unknown }
+  /** Connecting again does not succeed, and why; it goes on. */
+  | { type: "failing"; reason: unknown }
   | { type: "refused"; operation: string; subject: string };
 
-/** Where the two generations of the client put the details of a refused permission. */
+/** Where the two generations of the client put the details of an error, such as a refused permission. */
 interface Status {
   readonly type: string;
+  readonly data?: unknown;
   readonly error?: { readonly operation?: string; readonly subject?: string };
   readonly permissionContext?: { readonly operation?: string; readonly subject?: string };
 }
@@ -33,12 +37,13 @@ export function watchConnection(
       else if (status.type === "error") {
         const { operation, subject } = status.error ?? status.permissionContext ?? {};
         if (operation && subject) tell({ type: "refused", operation, subject });
+        else tell({ type: "failing", reason: status.error ?? status.data });
       }
     }
   })().catch(() => {});
   void nc.closed().then(
-    () => tell({ type: "closed" }),
-    () => tell({ type: "closed" }),
+    (reason) => tell({ type: "closed", reason }),
+    (reason) => tell({ type: "closed", reason }),
   );
 
   return () => {

@@ -1,6 +1,7 @@
 import type { SessionStoreError } from "../errors.js";
 import { Limiter } from "../limiter.js";
 import type { Bucket } from "./bucket.js";
+import type { Diagnosis } from "./diagnosis.js";
 import { API, type ApiError, apiError, unavailable } from "./failure.js";
 import { HeadersToSend, textOf } from "./headers.js";
 import { AnswerLost, type Mux, type Reply } from "./mux.js";
@@ -55,6 +56,7 @@ export class Entries {
     private readonly mux: Mux,
     private readonly subjects: Subjects,
     private readonly bucket: Bucket,
+    private readonly diagnosis: Diagnosis,
   ) {}
 
   /**
@@ -154,7 +156,9 @@ export class Entries {
     for (let pause = FIRST_PAUSE; ; pause = longer(pause)) {
       try {
         const reply = await this.mux.request(request);
-        if (!isNoResponders(reply)) {
+        if (isNoResponders(reply)) {
+          await this.#pauseUnanswered(pause, deadline, "the bucket has no leader at the moment");
+        } else {
           const ack = JSON.parse(textOf(reply.data)) as { seq: number; error?: ApiError };
           if (!ack.error) {
             if (this.bucket.replicated) this.#ownWrites.note(write.key, ack.seq);
@@ -163,12 +167,12 @@ export class Entries {
           if (ack.error.err_code === API.wrongLastSequence) return "conflict";
           if (ack.error.err_code !== API.writeInFlight)
             throw this.#refusal(ack.error, write.value.length, headers.size);
+          await pauseUntil(pause, deadline, "the bucket has no leader at the moment");
         }
       } catch (error) {
         if (error instanceof AnswerLost) return "lost";
         throw error;
       }
-      await pauseUntil(pause, deadline, "the bucket has no leader at the moment");
     }
   }
 
@@ -213,11 +217,19 @@ export class Entries {
     deadline: number,
     parse: (reply: Reply) => R,
   ): Promise<R> {
+    const { diagnosis } = this;
     for (let pause = FIRST_PAUSE; ; pause = longer(pause)) {
-      const reply = await this.mux.request({ subject, payload, deadline, idempotent: true });
+      const reply = await this.mux.request({ subject, payload, deadline, idempotent: true, diagnosis });
       if (!isNoResponders(reply)) return parse(reply);
-      await pauseUntil(pause, deadline, "nobody answers for the bucket");
+      await this.#pauseUnanswered(pause, deadline, "nobody answers for the bucket");
     }
+  }
+
+  /** @throws the reason, at once when it is certain, else when the deadline would pass meanwhile */
+  async #pauseUnanswered(pause: number, deadline: number, otherwise: string): Promise<void> {
+    const reason = this.diagnosis.reason(deadline);
+    if (reason?.certain) throw reason.error();
+    await pauseUntil(pause, deadline, reason?.error() ?? otherwise);
   }
 }
 

@@ -14,9 +14,13 @@ export const API = {
   messageTooLarge: 10054,
   bucketFull: 10077,
   insufficientResources: 10023,
+  accountResources: 10002,
+  memoryResources: 10028,
+  storageResources: 10047,
   streamNotFound: 10059,
   noMessage: 10037,
   ttlDisabled: 10166,
+  sealed: 10109,
   jetStreamOff: 10039,
   jetStreamOffForAccount: 10076,
 } as const;
@@ -31,6 +35,9 @@ export function apiError(error: ApiError, stream: string): SessionStoreError {
   switch (error.err_code) {
     case API.bucketFull:
     case API.insufficientResources:
+    case API.accountResources:
+    case API.memoryResources:
+    case API.storageResources:
       return new SessionStoreError(
         "ERR_SESSION_BUCKET_FULL",
         `The bucket is full (${error.description}). Raise \`maxBytes\` or the server's storage limit.`,
@@ -44,6 +51,11 @@ export function apiError(error: ApiError, stream: string): SessionStoreError {
       return new SessionStoreError(
         "ERR_SESSION_BUCKET_MISMATCH",
         `The stream "${stream}" no longer allows a TTL per message (allow_msg_ttl).`,
+      );
+    case API.sealed:
+      return new SessionStoreError(
+        "ERR_SESSION_BUCKET_MISMATCH",
+        `The stream "${stream}" was sealed and takes no writes any more. Use another bucket.`,
       );
     case API.jetStreamOff:
     case API.jetStreamOffForAccount:
@@ -59,6 +71,15 @@ export function apiError(error: ApiError, stream: string): SessionStoreError {
             `The server refused: ${error.description} (${error.err_code ?? error.code}).`,
           );
   }
+}
+
+/** The error for a server on which nobody answers for JetStream. */
+export function jetStreamSilent(cause?: unknown): SessionStoreError {
+  return new SessionStoreError(
+    "ERR_SESSION_JETSTREAM_OFF",
+    "JetStream does not answer: it is not enabled on the server (nats-server -js), or it is not reachable.",
+    cause,
+  );
 }
 
 /** JetStream's error number in an error thrown by a client, if it is one. */
@@ -104,13 +125,7 @@ export function managementError(error: unknown, stream: string): Error {
       error,
     );
   }
-  if (isNobodyThere(name, code)) {
-    return new SessionStoreError(
-      "ERR_SESSION_JETSTREAM_OFF",
-      "JetStream does not answer: it is not enabled on the server (nats-server -js), or it is not reachable.",
-      error,
-    );
-  }
+  if (isNobodyThere(name, code)) return jetStreamSilent(error);
   if (OUTAGES.has(name) || OUTAGES.has(code)) return unavailable("no answer from NATS in time", error);
   return new SessionStoreError("ERR_SESSION_SERVER", `The bucket could not be opened: ${message}.`, error);
 }

@@ -2,6 +2,7 @@ import type { ResolvedOptions } from "../options.js";
 import type { NatsConnectionLike } from "../types.js";
 import { type BucketState, bucketState, openBucket } from "./bucket.js";
 import { type ChangesListener, watchChanges } from "./changes.js";
+import { Diagnosis } from "./diagnosis.js";
 import { Entries } from "./entries.js";
 import { Mux } from "./mux.js";
 import { subjectsOf } from "./subjects.js";
@@ -37,7 +38,7 @@ export async function connectBucket(
   const bucket = await openBucket(nc, options, subjects);
   const mux = new Mux(nc, options.timeout);
   return {
-    entries: new Entries(mux, subjects, bucket),
+    entries: new Entries(mux, subjects, bucket, new Diagnosis(mux, subjects, options, bucket.ttls)),
     ttls: bucket.ttls,
     maxAge: bucket.maxAge,
     keyOf: (subject) => subject.slice(subjects.entry.length),

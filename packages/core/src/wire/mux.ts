@@ -2,6 +2,7 @@ import { createInbox, type MsgHdrs } from "@nats-io/nats-core";
 import { SessionStoreError } from "../errors.js";
 import type { NatsConnectionLike } from "../types.js";
 import { type ConnectionEvent, watchConnection } from "./connection.js";
+import type { Diagnosis } from "./diagnosis.js";
 import { unavailable } from "./failure.js";
 import type { HeadersToSend } from "./headers.js";
 
@@ -20,7 +21,12 @@ export interface Request {
   readonly deadline: number;
   /** Whether sending it twice does no harm, so that it may be sent again after a reconnect. */
   readonly idempotent: boolean;
+  /** Looks for the reason when there is no answer for long although the connection is up. */
+  readonly diagnosis?: Diagnosis | undefined;
 }
+
+/** How long a refused inbox is not asked for again, in ms: permissions can be mended without a reconnect. */
+const REFUSAL_STANDS = 1000;
 
 /** The connection broke, or no answer came for long: nobody knows whether the server has seen the request. */
 export class AnswerLost extends Error {}
@@ -54,7 +60,9 @@ export class Mux {
   #sweepTimer: NodeJS.Timeout | undefined;
   #next = 0;
   #connected = true;
-  #refusal: SessionStoreError | undefined;
+  #refusal: { readonly error: SessionStoreError; readonly until: number } | undefined;
+  /** What the client last said was wrong with the connection. */
+  #trouble: unknown;
 
   constructor(nc: NatsConnectionLike, timeout: number) {
     this.#nc = nc;
@@ -62,6 +70,16 @@ export class Mux {
     this.#inbox = `${createInbox(inboxPrefixOf(nc))}.`;
     this.#subscription = this.#subscribe();
     this.#unwatch = watchConnection(nc, (event) => this.#onConnection(event));
+  }
+
+  /** How many requests wait for an answer. */
+  get pending(): number {
+    return this.#pending.size;
+  }
+
+  /** Whether the server that we are connected to has JetStream itself. */
+  get hasJetStream(): boolean {
+    return this.#nc.info?.jetstream === true;
   }
 
   /** The largest message that the server takes, headers included, in bytes. */
@@ -75,8 +93,9 @@ export class Mux {
    */
   request(request: Request): Promise<Reply> {
     return new Promise((resolve, reject) => {
-      if (this.#refusal) return reject(this.#refusal);
-      if (this.#nc.isClosed()) return reject(unavailable("the NATS connection is closed"));
+      if (this.#nc.isClosed()) return reject(this.#unavailable("the NATS connection is closed"));
+      if (this.#refusal && performance.now() < this.#refusal.until) return reject(this.#refusal.error);
+      if (this.#refusal && !this.#nc.isDraining()) this.#resubscribe();
       const token = (this.#next++).toString(36);
       const patience = this.#timeout / 4;
       this.#pending.set(token, {
@@ -104,6 +123,18 @@ export class Mux {
     return this.#nc.subscribe(`${this.#inbox}*`, {
       callback: (_error, message: Reply | undefined) => this.#onReply(message),
     });
+  }
+
+  /** The client forgot the subscription when it was refused; permissions may have been mended meanwhile. */
+  #resubscribe(): void {
+    this.#refusal = undefined;
+    this.#subscription = this.#subscribe();
+  }
+
+  /** The error for an outage, with what the client has said about the connection. */
+  #unavailable(why: string): SessionStoreError {
+    const trouble = this.#trouble instanceof Error ? this.#trouble.message : this.#trouble;
+    return unavailable(trouble ? `${why} (${trouble})` : why, this.#trouble);
   }
 
   #send(token: string, { subject, payload, headers }: Request): void {
@@ -136,15 +167,16 @@ export class Mux {
       case "reconnected":
         this.#connected = true;
         this.#dropUnsafe();
-        if (this.#refusal) {
-          // The client forgot the subscription when it was refused; permissions may have been mended meanwhile.
-          this.#refusal = undefined;
-          this.#subscription = this.#subscribe();
-        }
+        this.#trouble = undefined;
+        if (this.#refusal) this.#resubscribe();
         for (const [token, { request }] of [...this.#pending]) this.#send(token, request);
         break;
       case "closed":
-        this.#rejectAll(() => unavailable("the NATS connection is closed"));
+        this.#trouble = event.reason ?? this.#trouble;
+        this.#rejectAll(() => this.#unavailable("the NATS connection is closed"));
+        break;
+      case "failing":
+        this.#trouble = event.reason;
         break;
       case "refused":
         this.#onRefused(event.operation, event.subject);
@@ -168,7 +200,7 @@ export class Mux {
     );
     if (operation === "subscription") {
       if (!subject.startsWith(this.#inbox)) return;
-      this.#refusal = error;
+      this.#refusal = { error, until: performance.now() + REFUSAL_STANDS };
       this.#rejectAll(() => error);
       return;
     }
@@ -203,15 +235,24 @@ export class Mux {
       const { request, reject } = pending;
       if (request.deadline < nextSweep) {
         this.#pending.delete(token);
-        reject(unavailable(`no answer from NATS within ${this.#timeout} ms`));
+        reject(this.#late(request));
       } else if (this.#connected && pending.overdueAt <= now) {
         this.#onOverdue(token, pending, now);
       }
     }
   }
 
+  #late({ diagnosis, deadline }: Request): SessionStoreError {
+    const reason = this.#connected ? diagnosis?.reason(deadline) : undefined;
+    return reason?.error() ?? this.#unavailable(`no answer from NATS within ${this.#timeout} ms`);
+  }
+
   #onOverdue(token: string, pending: Pending, now: number): void {
-    if (pending.request.idempotent) {
+    const reason = pending.request.diagnosis?.reason(pending.request.deadline);
+    if (reason?.certain) {
+      this.#pending.delete(token);
+      pending.reject(reason.error());
+    } else if (pending.request.idempotent) {
       // Each time later than the time before: a server that is merely slow is not to get more work.
       pending.patience *= 2;
       pending.overdueAt = now + pending.patience;
