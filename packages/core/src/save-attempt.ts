@@ -60,6 +60,11 @@ export class SaveAttempt<T extends object> {
     this.#mayWrite = false;
   }
 
+  /** Whether an answer was lost, and with it more time than others can have taken. */
+  get hasLostAnswer(): boolean {
+    return this.#mayBeDone;
+  }
+
   /** Writes; after a conflict it finds out what to write the next time, and gives nothing. */
   async try(): Promise<SaveResult<T> | undefined> {
     if (!this.#mayWrite) return this.#look();

@@ -8,6 +8,7 @@ import { isSame, serialize } from "./serializer.js";
 import { StoredRecord } from "./stored-record.js";
 import { touchSession } from "./touch.js";
 import type { SaveOptions, SaveResult } from "./types.js";
+import { unavailable } from "./wire/index.js";
 
 /** Writers in other processes may be faster this many times in a row. */
 const MOST_ATTEMPTS = 200;
@@ -64,7 +65,7 @@ async function saveAgain<T extends object>(
     if (left < timeout / 20) break;
     if (count > 1) await sleep(pauseAfter(count, left / timeout));
   }
-  throw contention();
+  throw attempt.hasLostAnswer ? unavailable("answers to a save were lost") : contention();
 }
 
 /**
