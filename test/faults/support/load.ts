@@ -9,8 +9,9 @@ import { type Failure, type Log, type Operation, Worker } from "./worker.js";
 const OWN = 6;
 const SHARED = 3;
 
-/** Between two operations of a worker, in ms. */
+/** Between two operations of a worker, and after one that failed, in ms. */
 const PAUSE = 2;
+const PAUSE_AFTER_FAILURE = 20;
 
 /** What workers do to a few sessions, over and over, until they are stopped. */
 export class Load implements Log {
@@ -118,8 +119,7 @@ export class Load implements Log {
 
   async #repeat(worker: Worker): Promise<void> {
     while (this.#going) {
-      await worker.step();
-      await sleep(PAUSE);
+      await sleep((await worker.step()) ? PAUSE : PAUSE_AFTER_FAILURE);
     }
   }
 }

@@ -32,7 +32,6 @@ type Held = SessionRecord & { data: Record<string, number> };
 export class Worker {
   readonly journal = new Journal();
   #held: Held | null = null;
-  #mustLoad = true;
   #count = 0;
 
   constructor(
@@ -45,26 +44,25 @@ export class Worker {
     private readonly alone: boolean,
   ) {}
 
-  /** One operation; never rejects. */
-  async step(): Promise<void> {
+  /** One operation; never rejects. @returns whether it succeeded */
+  async step(): Promise<boolean> {
     const dice = this.random();
-    if (this.#mustLoad || dice < 0.35) return this.#load();
+    if (dice < 0.35) return this.#load();
     if (this.#held && dice < 0.5) return this.#touch(this.#held);
     if (this.alone && dice < 0.6) return this.#destroy();
     if (this.#held || this.alone) return this.#save(this.#held);
     return this.#load();
   }
 
-  #load(): Promise<void> {
+  #load(): Promise<boolean> {
     return this.#run("load", null, async () => {
       const record = (await this.store.load(this.id)) as Held | null;
       this.#check("load", record);
       this.#held = record;
-      this.#mustLoad = false;
     });
   }
 
-  #save(record: Held | null): Promise<void> {
+  #save(record: Held | null): Promise<boolean> {
     const value = ++this.#count;
     const data = { ...record?.data, [this.key]: value };
     return this.#run("save", value, async () => {
@@ -75,7 +73,7 @@ export class Worker {
     });
   }
 
-  #touch(record: Held): Promise<void> {
+  #touch(record: Held): Promise<boolean> {
     // Each life a little longer, so that a touch that was lost shows.
     const ttl = LIFE + 1000 * ++this.#count;
     return this.#run("touch", record.data[this.key] ?? null, async () => {
@@ -88,7 +86,7 @@ export class Worker {
     });
   }
 
-  #destroy(): Promise<void> {
+  #destroy(): Promise<boolean> {
     return this.#run("destroy", null, async () => {
       await this.store.destroy(this.id);
       this.#held = null;
@@ -111,21 +109,21 @@ export class Worker {
   }
 
   /** `value`: what the session may hold when there was no answer. */
-  async #run(operation: Operation, value: number | null, run: () => Promise<void>): Promise<void> {
+  async #run(operation: Operation, value: number | null, run: () => Promise<void>): Promise<boolean> {
     const at = performance.now();
     try {
       await run();
       this.log.succeeded(operation, performance.now() - at);
+      return true;
     } catch (error) {
       const ms = performance.now() - at;
       if (!(error instanceof SessionStoreError)) {
         this.log.violated(`${operation} of ${this.id}: ${(error as Error).stack}`);
-        return;
+        return false;
       }
       this.log.failed({ operation, code: error.code, message: error.message, at, ms });
       if (operation !== "load") this.journal.unanswered(value);
-      this.#held = null;
-      this.#mustLoad = true;
+      return false;
     }
   }
 

@@ -1,0 +1,212 @@
+import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
+import { type NatsServer, startNatsServer } from "nats-dev-server";
+import { openSessionStore, type SessionStore } from "nats-session-store";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type Connection, clients } from "../support/variants.js";
+import { until } from "../support/wait.js";
+import { expectNothingPending, LITTLE } from "./support/expectations.js";
+import { Load } from "./support/load.js";
+import type { Operation } from "./support/worker.js";
+
+const TIMEOUT = 1000;
+const ALL: Operation[] = ["load", "save", "touch", "destroy"];
+
+interface Scene {
+  readonly server: NatsServer;
+  readonly streams: JetStreamManager["streams"];
+}
+
+interface Trouble {
+  readonly name: string;
+  /** The code that says which, and what the message must say. */
+  readonly code: string;
+  readonly message: RegExp;
+  /** What fails; what the others do does not matter. */
+  readonly operations: Operation[];
+  readonly since?: [major: number, minor: number];
+  begin(scene: Scene): Promise<unknown>;
+  /** Missing where nothing can mend it. */
+  end?(scene: Scene): Promise<unknown>;
+  /** Whether the sessions are lost with it. */
+  readonly loses?: boolean;
+}
+
+const STREAM = "KV_sessions";
+const account = (permissions: string) => `authorization { users: [
+  {user: app, password: p, permissions: {${permissions}}}, {user: admin, password: p}
+] }`;
+const update = (config: object) => (scene: Scene) => scene.streams.update(STREAM, config);
+const permit = (permissions: string) => (scene: Scene) => scene.server.reload(account(permissions));
+
+const troubles: Trouble[] = [
+  {
+    name: "the stream is deleted",
+    code: "ERR_SESSION_BUCKET_MISSING",
+    message: /"KV_sessions" does not exist/,
+    operations: ALL,
+    begin: ({ streams }) => streams.delete(STREAM),
+    end: async ({ server }) => {
+      const nc = await clients["@nats-io/transport-node 3"]?.({
+        servers: server.url,
+        ...{ user: "admin", pass: "p" },
+      });
+      await (await openSessionStore(nc as Connection)).close();
+      await nc?.close();
+    },
+    loses: true,
+  },
+  {
+    name: "the stream's direct get is turned off",
+    code: "ERR_SESSION_BUCKET_MISMATCH",
+    message: /allow_direct is false/,
+    operations: ["load"],
+    begin: update({ allow_direct: false }),
+    end: update({ allow_direct: true }),
+  },
+  {
+    name: "the stream's subjects are changed",
+    code: "ERR_SESSION_BUCKET_MISMATCH",
+    message: /subjects is \["elsewhere"\]/,
+    operations: ["save", "touch", "destroy"],
+    // Before, a stream that republishes keeps its subjects.
+    since: [2, 10],
+    begin: update({ subjects: ["elsewhere"] }),
+    end: update({ subjects: ["$KV.sessions.>"] }),
+  },
+  {
+    name: "the stream is sealed",
+    code: "ERR_SESSION_BUCKET_MISMATCH",
+    message: /sealed/,
+    operations: ["save", "touch", "destroy"],
+    begin: update({ sealed: true }),
+  },
+  {
+    name: "messages are limited to less than a session takes",
+    code: "ERR_SESSION_TOO_LARGE",
+    message: /the server or the bucket allows fewer/,
+    operations: ["save", "touch"],
+    begin: update({ max_msg_size: 100 }),
+    end: update({ max_msg_size: -1 }),
+  },
+  {
+    name: "the bucket may hold no more than it does",
+    code: "ERR_SESSION_BUCKET_FULL",
+    message: /maximum bytes exceeded.*`maxBytes`/,
+    operations: ["save"],
+    begin: update({ max_bytes: 1 }),
+    end: update({ max_bytes: -1 }),
+  },
+  {
+    name: "JetStream is turned off",
+    code: "ERR_SESSION_JETSTREAM_OFF",
+    message: /JetStream does not answer/,
+    operations: ALL,
+    begin: ({ server }) => server.restart({ jetstream: false }),
+    end: ({ server }) => server.restart({ jetstream: true }),
+  },
+  {
+    name: "the permission to write is taken away",
+    code: "ERR_SESSION_PERMISSION",
+    message: /publish to "\$KV\.sessions\.s\./,
+    operations: ["save", "touch", "destroy"],
+    begin: permit('publish: {deny: "$KV.>"}'),
+    end: permit(""),
+  },
+  {
+    name: "the permission to read is taken away",
+    code: "ERR_SESSION_PERMISSION",
+    message: /publish to "\$JS\.API\.DIRECT\.GET\.KV_sessions\./,
+    operations: ["load"],
+    begin: permit('publish: {deny: "$JS.API.DIRECT.GET.>"}'),
+    end: permit(""),
+  },
+  {
+    name: "the permission to receive answers is taken away",
+    code: "ERR_SESSION_PERMISSION",
+    message: /subscription to "_INBOX\./,
+    operations: ALL,
+    begin: permit('subscribe: {deny: "_INBOX.>"}'),
+    end: permit(""),
+  },
+  {
+    name: "the credentials are revoked",
+    code: "ERR_SESSION_UNAVAILABLE",
+    message: /connection is closed \(.*Authorization Violation/i,
+    operations: ALL,
+    begin: ({ server }) => server.reload("authorization { users: [{user: admin, password: p}] }"),
+  },
+];
+
+describe.each(Object.entries(clients))("with %s", (_client, connect) => {
+  let server: NatsServer;
+  let nc: Connection;
+  let admin: Connection;
+  let store: SessionStore;
+
+  beforeEach(async () => {
+    server = await startNatsServer({ config: account("") });
+    const as = (user: string) => connect({ servers: server.url, ...{ user, pass: "p" } });
+    [nc, admin] = await Promise.all([as("app"), as("admin")]);
+    store = await openSessionStore(nc, { timeout: TIMEOUT, touchAfter: 0 });
+  });
+  afterEach(async () => {
+    await store.close();
+    await Promise.all([nc.close(), admin.close()]);
+    await server.stop();
+    await expectNothingPending();
+  });
+
+  it.each(troubles.map((trouble) => [trouble.name, trouble] as const))(
+    "%s: a code says which, and it works again when that can be mended",
+    async (_name, trouble) => {
+      const { code, message, operations, since = [2, 9] } = trouble;
+      const [major = 0, minor = 0] = server.version.split(".").map(Number);
+      if (major === since[0] && minor < since[1]) return;
+      const scene = { server, streams: (await jetstreamManager(admin as never)).streams };
+      const load = await Load.start(store);
+      await load.further(5);
+
+      await trouble.begin(scene);
+      for (const operation of operations) {
+        const told = () =>
+          load.failures.find((failure) => failure.operation === operation && failure.code === code);
+        await until(`a ${operation} that fails with ${code}`, () => told() !== undefined, 20_000);
+        expect(told()?.message).toMatch(message);
+      }
+      expect(load.slowest).toBeLessThan(TIMEOUT + LITTLE);
+      // The link itself may have been down for a moment.
+      expect(load.codes.filter((each) => each !== code && each !== "ERR_SESSION_UNAVAILABLE")).toEqual([]);
+
+      if (trouble.end) {
+        await trouble.end(scene);
+        if (trouble.loses) {
+          await load.stop();
+          expect(await store.load("own-0-0")).toBeNull();
+          expect((await store.save("own-0-0", {})).outcome).toBe("saved");
+          return;
+        }
+        await load.further(5);
+        await load.verify(admin, "sessions");
+      } else {
+        await load.stop();
+      }
+      expect(load.violations).toEqual([]);
+    },
+  );
+
+  it("a connection that its owner closes or drains: a code, and close is clean", async () => {
+    for (const end of ["close", "drain"] as const) {
+      const own = await connect({ servers: server.url, ...{ user: "app", pass: "p" } });
+      const another = await openSessionStore(own, { prefix: end, timeout: TIMEOUT, touchAfter: 0 });
+      const load = await Load.start(another);
+      await load.further(5);
+      await (own as unknown as Record<typeof end, () => Promise<void>>)[end]();
+      await load.failure(["save"]);
+      await load.stop();
+      expect(load.codes).toEqual(["ERR_SESSION_UNAVAILABLE"]);
+      expect(load.violations).toEqual([]);
+      await another.close();
+      await expect(another.load("own-0-0")).rejects.toMatchObject({ code: "ERR_SESSION_CLOSED" });
+    }
+  });
+});
