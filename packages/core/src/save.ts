@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { contention, inLine, isContended } from "./contention.js";
+import { contention, heldUp, inLine, isContended } from "./contention.js";
 import { type Context, deadlineOf } from "./context.js";
 import { destroySession } from "./destroy.js";
 import { lifeOf } from "./expiry.js";
@@ -8,10 +8,12 @@ import { isSame, serialize } from "./serializer.js";
 import { StoredRecord } from "./stored-record.js";
 import { touchSession } from "./touch.js";
 import type { SaveOptions, SaveResult } from "./types.js";
-import { unavailable } from "./wire/index.js";
 
 /** Writers in other processes may be faster this many times in a row. */
 const MOST_ATTEMPTS = 200;
+
+/** Where time was left for fewer than this, it went by in waiting for answers. */
+const FEW_ATTEMPTS = 4;
 
 /** Longest pause between two tries, in ms: longer, and those who need none between two saves would take all. */
 const LONGEST_PAUSE = 8;
@@ -47,7 +49,7 @@ export async function saveSession<T extends object>(
     const result = await attempt.try();
     if (result) return result;
   }
-  return inLine(contended, deadline, () => saveAgain(attempt, deadline, options.timeout));
+  return inLine(contended, deadline, (answered) => saveAgain(attempt, deadline, options.timeout, answered));
 }
 
 /** Tries until the save lands, after a conflict. */
@@ -55,17 +57,20 @@ async function saveAgain<T extends object>(
   attempt: SaveAttempt<T>,
   deadline: number,
   timeout: number,
+  answered: () => void,
 ): Promise<SaveResult<T>> {
   // Who was before us in the line has written since we looked.
   attempt.expectConflict();
-  for (let count = 1; count <= MOST_ATTEMPTS; count++) {
+  let count = 1;
+  for (; count <= MOST_ATTEMPTS; count++) {
     const result = await attempt.try();
+    answered();
     if (result) return result;
     const left = deadline - performance.now();
     if (left < timeout / 20) break;
     if (count > 1) await sleep(pauseAfter(count, left / timeout));
   }
-  throw attempt.hasLostAnswer ? unavailable("answers to a save were lost") : contention();
+  throw attempt.hasLostAnswer || count < FEW_ATTEMPTS ? heldUp() : contention();
 }
 
 /**

@@ -75,7 +75,7 @@ export interface NatsServer extends AsyncDisposable {
   restart(options?: RestartOptions): Promise<void>;
   /**
    * Replaces the appended configuration of a running server (SIGHUP) and resolves when it is in use. Connections
-   * stay, except those that the new configuration does not allow.
+   * stay, except those that the new configuration does not allow. Needs server 2.11 or later.
    *
    * @throws Error if the server refuses the configuration, or has said nothing of it within `timeout`.
    */

@@ -1,0 +1,169 @@
+import { jetstreamManager } from "@nats-io/jetstream";
+import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { type NatsCluster, type NatsServer, startNatsCluster } from "nats-dev-server";
+import { openSessionStore, type SessionStore } from "nats-session-store";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { newBucket } from "../support/variants.js";
+import { until } from "../support/wait.js";
+import { expectNothingPending, LITTLE } from "./support/expectations.js";
+import { median, report } from "./support/figures.js";
+import { Load } from "./support/load.js";
+
+/** The default of the store: what users see. */
+const TIMEOUT = 2000;
+
+describe("a cluster of three under load", () => {
+  let cluster: NatsCluster;
+  let connections: NatsConnection[];
+  let stores: SessionStore[];
+  let bucket: string;
+
+  beforeAll(async () => {
+    cluster = await startNatsCluster();
+  });
+  afterAll(() => cluster.stop());
+
+  beforeEach(async () => {
+    bucket = newBucket();
+    connections = await Promise.all(
+      [0, 1].map((n) =>
+        connect({
+          servers: [...cluster.urls.slice(n), ...cluster.urls.slice(0, n)],
+          maxReconnectAttempts: -1,
+          reconnectTimeWait: 100,
+        }),
+      ),
+    );
+    const options = { bucket, replicas: 3, timeout: TIMEOUT, touchAfter: 0 };
+    stores = await Promise.all(connections.map((nc) => openSessionStore(nc, options)));
+  });
+  afterEach(async () => {
+    await Promise.all(stores.map((store) => store.close()));
+    await Promise.all(connections.map((nc) => nc.close()));
+    await expectNothingPending();
+  });
+
+  const streams = async () => (await jetstreamManager(connections[0] as NatsConnection)).streams;
+
+  /** The bucket's leader, once all replicas have caught up. */
+  async function leader(): Promise<NatsServer> {
+    let name: string | undefined;
+    await until(
+      "a leader with all replicas",
+      async () => {
+        const info = await (await streams()).info(`KV_${bucket}`).catch(() => undefined);
+        name = info?.cluster?.leader;
+        const replicas = info?.cluster?.replicas ?? [];
+        return name !== undefined && replicas.length === 2 && replicas.every(({ current }) => current);
+      },
+      60_000,
+    );
+    return cluster.servers[Number(name?.slice(1)) - 1] as NatsServer;
+  }
+
+  async function check(load: Load): Promise<void> {
+    await load.verify(connections[0] as NatsConnection, bucket);
+    expect(load.violations).toEqual([]);
+    expect(load.codes.filter((code) => code !== "ERR_SESSION_UNAVAILABLE")).toEqual([]);
+    expect(load.slowest).toBeLessThan(TIMEOUT + LITTLE);
+  }
+
+  it("whose leader is killed, then a follower, then each restarted in turn: nothing is lost", async () => {
+    const load = await Load.start(...stores);
+    const windows: Record<string, { errors: number; gap: number }> = {};
+    const measure = async (name: string, act: () => Promise<void>) => {
+      await load.further(10);
+      const since = performance.now();
+      await act();
+      await load.further(10);
+      windows[name] = {
+        errors: Math.round(load.errorWindow(since)),
+        gap: Math.round(load.longestGap(since)),
+      };
+    };
+
+    const first = await leader();
+    await measure("leader killed", () => first.kill());
+    await first.restart();
+    const second = await leader();
+    const follower = cluster.servers.find((server) => server !== second) as NatsServer;
+    await measure("follower killed", () => follower.kill());
+    await follower.restart();
+    for (const [n, server] of cluster.servers.entries()) {
+      await leader();
+      await measure(`n${n + 1} restarted`, () => server.restart());
+    }
+    await leader();
+    await check(load);
+
+    const errors = Object.values(windows).map((window) => window.errors);
+    const gaps = Object.values(windows).map((window) => window.gap);
+    report("cluster", {
+      version: cluster.servers[0]?.version,
+      errorWindow: { median: median(errors), worst: Math.max(...errors) },
+      longestTimeWithoutSave: { median: median(gaps), worst: Math.max(...gaps) },
+      failures: load.failures.length,
+      operations: load.counts,
+      windows,
+    });
+  });
+
+  it("of which two are gone: writes are refused with a code, and nothing acknowledged is missing later", async () => {
+    const load = await Load.start(...stores);
+    await load.further(10);
+    const last = await leader();
+    const others = cluster.servers.filter((server) => server !== last);
+    await Promise.all(others.map((server) => server.kill()));
+    const gone = performance.now();
+    for (const operation of ["save", "touch", "destroy"] as const) await load.failure([operation]);
+    // What was under way when the majority went may still have been stored by it; after that nothing may.
+    const late = load.writes.filter((at) => at > gone + TIMEOUT);
+    await Promise.all(others.map((server) => server.restart()));
+    await leader();
+    await load.further(10);
+    await check(load);
+    expect(late).toEqual([]);
+  });
+
+  it("whose bucket is full refuses updates and destroys too, with a code", async () => {
+    const load = await Load.start(...stores);
+    await load.further(5);
+    const jsm = await streams();
+    await jsm.update(`KV_${bucket}`, { max_bytes: 1 });
+    for (const operation of ["save", "touch", "destroy"] as const) {
+      await until(`a ${operation} that is refused`, () =>
+        load.failures.some((each) => each.operation === operation && each.code === "ERR_SESSION_BUCKET_FULL"),
+      );
+    }
+    await jsm.update(`KV_${bucket}`, { max_bytes: -1 });
+    await load.further(5);
+    await load.verify(connections[0] as NatsConnection, bucket);
+    expect(load.violations).toEqual([]);
+    expect(load.codes).toEqual(["ERR_SESSION_BUCKET_FULL"]);
+  });
+
+  it("whose bucket is deleted says so, and works again when it is opened anew", async () => {
+    const load = await Load.start(...stores);
+    await load.further(5);
+    await (await streams()).delete(`KV_${bucket}`);
+    for (const operation of ["load", "save", "touch", "destroy"] as const) {
+      await until(
+        `a ${operation} that fails`,
+        () =>
+          load.failures.some(
+            (each) => each.operation === operation && each.code === "ERR_SESSION_BUCKET_MISSING",
+          ),
+        20_000,
+      );
+    }
+    await load.stop();
+    const again = await openSessionStore(connections[1] as NatsConnection, {
+      bucket,
+      replicas: 3,
+      timeout: 10_000,
+    });
+    expect((await again.save("own-0-0", { n: 1 })).outcome).toBe("saved");
+    expect((await (stores[0] as SessionStore).load("own-0-0"))?.data).toEqual({ n: 1 });
+    await again.close();
+  });
+});
