@@ -103,7 +103,8 @@ async function startApp(name, env) {
     // A process group of its own: on Ctrl-C this process decides in which order things end.
     detached: process.platform !== "win32",
     env: { ...process.env, NODE_ENV: "development", HOST: host, ...env },
-    execArgv: [],
+    // The server of the demo is the one that npm has, which is not what to use in production.
+    execArgv: server ? ["--disable-warning=NATS_SESSION_SERVER_FAULT"] : [],
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   });
   children.push(child);

@@ -14,7 +14,14 @@ interface Outcome {
 function run(program: string, ...args: string[]): Promise<Outcome> {
   const path = fileURLToPath(new URL(`programs/${program}.mjs`, import.meta.url));
   return new Promise((resolve) => {
-    const options = { timeout: 20_000, env: { ...process.env, NODE_OPTIONS: "", NODE_ENV: "production" } };
+    const options = {
+      timeout: 20_000,
+      env: {
+        ...process.env,
+        NODE_OPTIONS: "--disable-warning=NATS_SESSION_SERVER_FAULT",
+        NODE_ENV: "production",
+      },
+    };
     const child = execFile(process.execPath, [path, ...args], options, (_error, stdout, stderr) =>
       resolve({ code: child.exitCode, stdout, stderr }),
     );

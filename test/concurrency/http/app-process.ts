@@ -37,7 +37,7 @@ export class AppProcess {
 
   static async start(framework: string, servers: string, bucket: string): Promise<AppProcess> {
     const path = fileURLToPath(new URL(`apps/${framework}.mjs`, import.meta.url));
-    const child = fork(path, [servers, bucket], { execArgv: [], env: { ...process.env, NODE_OPTIONS: "" } });
+    const child = fork(path, [servers, bucket], { execArgv: [] });
     const ended = once(child, "exit").then(() => {
       throw new Error(`The ${framework} application ended before it listened`);
     });

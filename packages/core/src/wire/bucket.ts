@@ -19,6 +19,8 @@ export interface Bucket {
   readonly changes: string | undefined;
   /** How long the bucket keeps an entry at most, in ms. */
   readonly maxAge: number;
+  /** Whether the bucket has a `maxBytes`. */
+  readonly limited: boolean;
   /** Largest entry in bytes, headers included; -1 = as the server allows. */
   readonly maxMessageSize: number;
 }
@@ -48,6 +50,7 @@ export async function openBucket(
       changes: changesSubject(config.republish, subjects),
       maxAge: config.max_age > 0 ? config.max_age / 1e6 : Number.POSITIVE_INFINITY,
       replicated: config.num_replicas > 1,
+      limited: config.max_bytes > 0,
       maxMessageSize: config.max_msg_size ?? -1,
     };
   } catch (error) {

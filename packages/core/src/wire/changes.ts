@@ -69,7 +69,7 @@ export function watchChanges(
           "The NATS connection is closed: no more changes are told.",
         ),
       );
-    } else if (event.operation === "subscription" && event.subject === subject) {
+    } else if (event.type === "refused" && event.operation === "subscription" && event.subject === subject) {
       listener.failed(
         new SessionStoreError(
           "ERR_SESSION_PERMISSION",

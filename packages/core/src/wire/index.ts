@@ -1,4 +1,5 @@
 import type { ResolvedOptions } from "../options.js";
+import { warnOfServerFault } from "../server-warning.js";
 import type { NatsConnectionLike } from "../types.js";
 import { type BucketState, bucketState, openBucket } from "./bucket.js";
 import { type ChangesListener, watchChanges } from "./changes.js";
@@ -36,6 +37,7 @@ export async function connectBucket(
 ): Promise<BucketConnection> {
   const subjects = subjectsOf(options.bucket);
   const bucket = await openBucket(nc, options, subjects);
+  warnOfServerFault(nc.info?.version, bucket);
   const mux = new Mux(nc, options.timeout);
   return {
     entries: new Entries(mux, subjects, bucket, new Diagnosis(mux, subjects, options, bucket.ttls)),
