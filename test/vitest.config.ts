@@ -1,19 +1,26 @@
-import { defineConfig } from "vitest/config";
+import { configDefaults, defineConfig } from "vitest/config";
+import type { InlineConfig } from "vitest/node";
 
 /** The binary that comes through npm has a fault of which the store warns, in each process. */
 const quiet = "--disable-warning=NATS_SESSION_SERVER_FAULT";
 
+export const shared: InlineConfig = {
+  globalSetup: ["./support/global-setup.ts"],
+  pool: "forks",
+  execArgv: [quiet],
+  env: { NODE_OPTIONS: quiet },
+  retry: 0,
+};
+
 export default defineConfig({
   test: {
-    execArgv: [quiet],
-    env: { NODE_OPTIONS: quiet },
+    ...shared,
     include: ["**/*.test.ts"],
-    globalSetup: ["./support/global-setup.ts"],
-    pool: "forks",
     // Most tests wait for servers and for time: two at once take little more than one.
     maxWorkers: 2,
+    // They take minutes: `npm run test:faults` runs them, and longer forms of the others.
+    exclude: [...configDefaults.exclude, "faults/cluster.test.ts", "faults/soak.test.ts"],
     testTimeout: 30_000,
     hookTimeout: 60_000,
-    retry: 0,
   },
 });
