@@ -1,6 +1,7 @@
 import { changeOf, type Told } from "./change.js";
 import { ChangeTail } from "./change-tail.js";
 import type { BareContext } from "./context.js";
+import { HEADER } from "./record.js";
 import type { SessionChange } from "./types.js";
 import { unavailable } from "./wire/index.js";
 
@@ -84,7 +85,9 @@ export class ChangeFeed {
   #onWrite(write: Told): void {
     const told = changeOf(write, this.#context.keyStart);
     if (!told) return;
-    const change = { ...told, owner: told.owner ?? this.#owners.get(told.handle) };
+    // Neither the server's word of an expiry nor a deletion by another client says whose session it was.
+    const isUnsaid = write.header(HEADER.format) === "";
+    const change = isUnsaid ? { ...told, owner: this.#owners.get(told.handle) } : told;
     this.#remember(change);
     this.#each((listener) => listener.changed(change));
   }

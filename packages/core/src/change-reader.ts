@@ -49,6 +49,7 @@ export class ChangeReader implements SessionChanges {
   async return(): Promise<IteratorReturnResult<undefined>> {
     this.#stop();
     this.#finish({});
+    this.#end = {};
     this.#buffer = [];
     return DONE;
   }

@@ -1,12 +1,13 @@
 import { type Context, deadlineOf } from "./context.js";
 import { isLive } from "./expiry.js";
-import { decodeMetadata, type Metadata } from "./record.js";
+import { isHandle } from "./key.js";
+import { decodeMetadata, HEADER, type Metadata } from "./record.js";
 import { leave } from "./user-index.js";
 import type { Entry } from "./wire/index.js";
 import { removeSession } from "./write.js";
 
 /**
- * Ends a session, whoever else is writing it.
+ * Ends a session, whoever else is writing it, also where it has been given another id meanwhile.
  * @param owner where given, the session is left alone unless it is this owner's
  * @returns whether there was a live one
  */
@@ -30,7 +31,8 @@ export async function destroyEntry(
   const { entries } = context.bucket;
   const key = context.keyStart + handle;
   let wasLive = false;
-  for (let current = entry, contended = false; current && !current.deleted; ) {
+  let current = entry;
+  for (let contended = false; current && !current.deleted; ) {
     const now = Date.now();
     const stored = metadataOf(context, current, now);
     if (owner !== undefined && stored.ownership?.owner !== owner) return wasLive;
@@ -51,7 +53,8 @@ export async function destroyEntry(
     contended = answer === "conflict";
     current = await entries.readFromLeader(key, deadline);
   }
-  return wasLive;
+  const movedTo = current?.header(HEADER.movedTo);
+  return isHandle(movedTo) ? destroySession(context, movedTo, owner) : wasLive;
 }
 
 /** What cannot be read can still be destroyed; its life is then taken to be the longest there is. */

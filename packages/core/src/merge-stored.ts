@@ -1,11 +1,33 @@
+import { SessionStoreError } from "./errors.js";
 import { merge } from "./merge.js";
 import type { ResolvedOptions } from "./options.js";
-import { deserialize, serialize } from "./serializer.js";
+import { deserialize, isSame, serialize } from "./serializer.js";
 
 /** Data and what they serialise to. */
 export interface Content<T extends object> {
   readonly data: T;
   readonly value: Uint8Array;
+}
+
+/**
+ * What is to be stored in place of what others have stored, by what both were before.
+ * @throws `ERR_SESSION_CONFLICT` with `onConflict: "error"`
+ */
+export async function settle<T extends object>(
+  options: ResolvedOptions,
+  ours: Content<T>,
+  base: Uint8Array,
+  theirs: Uint8Array,
+): Promise<Content<T>> {
+  // Their write was a touch: there is nothing to settle.
+  if (isSame(theirs, base) || options.onConflict === "overwrite") return ours;
+  if (options.onConflict === "error") {
+    throw new SessionStoreError(
+      "ERR_SESSION_CONFLICT",
+      "The session was changed by others since it was loaded.",
+    );
+  }
+  return mergeStored(options, ours, base, theirs);
 }
 
 /**

@@ -30,7 +30,7 @@ export function openSessionStore<T extends object = SessionData>(
     }
     const store = new NatsSessionStore<T>(await connectBucket(connection, resolved), resolved);
     try {
-      await store.ready;
+      await within(resolved.timeout, store.ready, "the change feed did not begin in time");
     } catch (error) {
       await store.close();
       throw error;
@@ -45,14 +45,20 @@ async function connected(
   timeout: number,
 ): Promise<NatsConnectionLike> {
   if (typeof nc !== "object" || nc === null || !("then" in nc)) return nc;
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(unavailable(`no connection to NATS within ${timeout} ms`)), timeout);
-  });
   try {
-    return await Promise.race([nc, late]);
+    return await within(timeout, nc, `no connection to NATS within ${timeout} ms`);
   } catch (error) {
     throw error instanceof SessionStoreError ? error : unavailable("connecting to NATS failed", error);
+  }
+}
+
+async function within<R>(timeout: number, task: PromiseLike<R>, why: string): Promise<R> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(unavailable(why)), timeout);
+  });
+  try {
+    return await Promise.race([task, late]);
   } finally {
     clearTimeout(timer);
   }

@@ -7,13 +7,13 @@ export const FORMAT = 1;
 /** What a write did, kept with the entry so that a headers-only feed can tell. */
 export type WriteKind = "create" | "update" | "touch" | "destroy";
 
-/** Whose session it is, and where that stands in the user index. Times are unix milliseconds. */
+/** Whose session it is, and where that stands in the user index. */
 export interface Ownership {
   /** The user's name, hashed. */
   readonly owner: string;
-  /** When the session became this user's. */
+  /** Revision of the index entry with which the session became this user's: the order in which they signed in. */
   readonly since: number;
-  /** Until when the index entry stays; it is renewed before the session outlives it. */
+  /** Until when the index entry stays, unix ms; it is renewed before the session outlives it. */
   readonly listedUntil: number;
   /** Revision of the index entry. */
   readonly indexRevision: number;
@@ -35,6 +35,7 @@ export const HEADER = {
   write: "Session-Write",
   owner: "Session-Owner",
   index: "Session-Index",
+  movedTo: "Session-Moved-To",
 } as const;
 
 const WRITES: ReadonlySet<string> = new Set<WriteKind>(["create", "update", "touch", "destroy"]);

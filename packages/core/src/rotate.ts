@@ -1,73 +1,163 @@
-import { type Context, deadlineOf } from "./context.js";
+import { contention } from "./contention.js";
+import { type Context, deadlineOf, liveSession, type StoredSession } from "./context.js";
 import { destroySession } from "./destroy.js";
-import type { Metadata } from "./record.js";
-import { saveSession } from "./save.js";
+import { expiryOf, isLive, lifeOf } from "./expiry.js";
+import { type Content, settle } from "./merge-stored.js";
+import { HEADER, type Metadata, type Ownership } from "./record.js";
+import { serialize } from "./serializer.js";
+import { admit, endOldest } from "./session-limit.js";
 import { StoredRecord } from "./stored-record.js";
 import type { RotateOptions, SaveResult } from "./types.js";
-import { leave, ownershipOf } from "./user-index.js";
+import { leave, ownerIn, ownershipOf, withdraw } from "./user-index.js";
 import { removeSession, writeSession } from "./write.js";
 
+const GONE = { outcome: "gone", record: null } as const;
+
 /**
- * Gives a session another id: stored under its old one, so that nothing of others is lost; then under the new one;
- * then ended under the old one, if nobody has written there meanwhile, else all over again. It keeps its age, its
- * owner and its place among the owner's sessions.
+ * Gives a session another id: stored under the new one, then ended under the old one, if nobody has written there
+ * meanwhile, else all over again with what they have written. The old id, which somebody else may know, never holds
+ * the new data. The session keeps its age, and its place among its owner's sessions.
  */
 export async function rotateSession<T extends object>(
   context: Context,
   handle: string,
   newHandle: string,
   data: T,
-  { record: given, ttl, source = data }: RotateOptions<T>,
+  { record: given, ttl, source = data, newSource = source }: RotateOptions<T>,
 ): Promise<SaveResult<T>> {
   if (handle === newHandle) throw new TypeError("Expected the new session id to be another than the old one");
-  let record = StoredRecord.of(given, handle);
-  let touchUnchanged = true;
-  for (;;) {
-    const saved = await saveSession(context, handle, data, { record, ttl, source, touchUnchanged });
-    if (!saved.record) {
-      await destroySession(context, newHandle);
-      return saved;
+  const { options } = context;
+  const record = StoredRecord.of(given, handle);
+  const lifeFor = (stored: T) => lifeOf(typeof ttl === "function" ? ttl(stored) : ttl, options);
+  if (lifeFor(data) <= 0) {
+    await destroySession(context, handle);
+    return GONE;
+  }
+  const ours = { data, value: await serialize(data, options.serializer) };
+  const base = StoredRecord.baseOf(record, source);
+  const rotation = new Rotation(context, { handle, newHandle, lifeFor });
+  try {
+    for (let stored = await rotation.current(record); stored; stored = await rotation.found(record)) {
+      const content = await settle(options, ours, base, stored.value);
+      const written = await rotation.store(content, stored);
+      if (!written) break;
+      if (await rotation.endOld(stored)) {
+        const held = content === ours ? undefined : { value: ours.value, source: newSource };
+        const moved = new StoredRecord({ handle: newHandle, ...content, ...written, held });
+        return { outcome: held ? "merged" : "saved", record: moved };
+      }
     }
-    record = StoredRecord.of(saved.record, handle);
-    const moved = await storeUnder(context, newHandle, record);
-    if (await endIfUnchanged(context, record)) return { outcome: saved.outcome, record: moved };
-    touchUnchanged = false;
+  } catch (error) {
+    // Nobody has been told the new id.
+    context.later(() => destroySession(context, newHandle));
+    throw error;
   }
+  await destroySession(context, newHandle);
+  return GONE;
 }
 
-async function storeUnder<T extends object>(
-  context: Context,
-  handle: string,
-  record: StoredRecord<T>,
-): Promise<StoredRecord<T>> {
-  const deadline = deadlineOf(context);
-  const { createdAt, expiresAt } = record;
-  const before = StoredRecord.ownershipOf(record);
-  const entered =
-    before && (await ownershipOf(context, { handle, owner: before.owner, expiresAt }, deadline));
-  const ownership = entered && { ...entered, since: before.since };
-  const metadata: Metadata = { createdAt, expiresAt, write: "create", ownership };
-  const write = { handle, value: StoredRecord.valueOf(record), metadata, expected: undefined };
-  for (;;) {
-    const answer = await writeSession(context, write, deadline);
-    // What may have been written may be written again: nobody else knows the new id yet.
-    if (typeof answer === "number") return record.renewed(answer, metadata, handle);
-  }
+interface Ids<T> {
+  readonly handle: string;
+  readonly newHandle: string;
+  readonly lifeFor: (data: T) => number;
 }
 
-/** @returns whether the session is ended; not when somebody has written it, or ended it, since the record */
-async function endIfUnchanged(context: Context, record: StoredRecord<object>): Promise<boolean> {
-  const deadline = deadlineOf(context);
-  const { handle, createdAt, expiresAt, revision } = record;
-  const ownership = StoredRecord.ownershipOf(record);
-  const metadata: Metadata = { createdAt, expiresAt, write: "destroy", ownership };
-  for (;;) {
-    const answer = await removeSession(context, { handle, metadata, expected: revision }, deadline);
-    if (typeof answer === "number") break;
-    if (answer === "conflict") return false;
-    const entry = await context.bucket.entries.readFromLeader(context.keyStart + handle, deadline);
-    if (entry && entry.revision !== revision) return false;
+interface Stored {
+  readonly revision: number;
+  readonly metadata: Metadata;
+}
+
+/** The steps of giving a session another id; they are gone through again when others write meanwhile. */
+class Rotation<T extends object> {
+  readonly #context: Context;
+  readonly #ids: Ids<T>;
+  readonly #deadline: number;
+  /** What stands in the user index for the new id. */
+  #entered: Ownership | undefined;
+  /** An answer to the end of the old one was lost. */
+  #mayBeDone = false;
+
+  constructor(context: Context, ids: Ids<T>) {
+    this.#context = context;
+    this.#ids = ids;
+    this.#deadline = deadlineOf(context);
   }
-  leave(context, handle, ownership);
-  return true;
+
+  /** What is stored under the old id as far as the record tells, without asking. */
+  async current(record: StoredRecord<T>): Promise<StoredSession | null> {
+    return isLive(record, Date.now(), this.#context.options)
+      ? StoredRecord.storedOf(record)
+      : this.found(record);
+  }
+
+  /** What is stored under the old id now; `null` when it is gone, or begun again. */
+  async found({ createdAt }: StoredRecord<T>): Promise<StoredSession | null> {
+    if (performance.now() > this.#deadline) throw contention();
+    const key = this.#context.keyStart + this.#ids.handle;
+    const entry = await this.#context.bucket.entries.readFromLeader(key, this.#deadline);
+    const theirs = liveSession(this.#context, entry);
+    return theirs?.metadata.createdAt === createdAt ? theirs : null;
+  }
+
+  /** Stores the session under its new id; nothing where its time is over. */
+  async store({ data, value }: Content<T>, old: StoredSession): Promise<Stored | undefined> {
+    const { newHandle: handle, lifeFor } = this.#ids;
+    const { createdAt, ownership: before } = old.metadata;
+    const now = Date.now();
+    const expiresAt = expiryOf(now, lifeFor(data), createdAt, this.#context.options);
+    if (expiresAt <= now) return undefined;
+    const owner = ownerIn(this.#context, data, before);
+    const ownership = await this.#enter(owner, before, expiresAt);
+    const metadata: Metadata = { createdAt, expiresAt, write: "create", ownership };
+    const write = { handle, value, metadata, expected: undefined };
+    for (;;) {
+      const answer = await writeSession(this.#context, write, this.#deadline);
+      // What may have been written may be written again: nobody else knows the new id yet.
+      if (typeof answer === "number") return { revision: answer, metadata };
+    }
+  }
+
+  /** @returns whether it is ended by this; not when somebody has written it, or ended it, since it was read */
+  async endOld({ metadata: stored, revision }: StoredSession): Promise<boolean> {
+    const { handle, newHandle } = this.#ids;
+    const key = this.#context.keyStart + handle;
+    const metadata: Metadata = { ...stored, write: "destroy" };
+    // By `movedTo` an end of ours is told from another's when the answer to it was lost.
+    const removal = { handle, metadata, expected: revision, movedTo: newHandle };
+    for (;;) {
+      const answer = await removeSession(this.#context, removal, this.#deadline);
+      if (typeof answer === "number") break;
+      if (answer === "conflict" && !this.#mayBeDone) return false;
+      this.#mayBeDone = true;
+      const entry = await this.#context.bucket.entries.readFromLeader(key, this.#deadline);
+      if (entry?.header(HEADER.movedTo) === newHandle) break;
+      if (entry?.revision !== revision) return false;
+    }
+    leave(this.#context, handle, stored.ownership);
+    await this.#afterSignIn(stored.ownership);
+    return true;
+  }
+
+  /** @throws `ERR_SESSION_LIMIT` */
+  async #enter(
+    owner: string | undefined,
+    before: Ownership | undefined,
+    expiresAt: number,
+  ): Promise<Ownership | undefined> {
+    const { newHandle: handle } = this.#ids;
+    const since = before?.owner === owner ? before?.since : undefined;
+    const owned = { handle, owner, before: this.#entered, since, expiresAt };
+    const entered = await ownershipOf(this.#context, owned, this.#deadline);
+    if (this.#entered && this.#entered.owner !== owner) withdraw(this.#context, handle, this.#entered);
+    const isNew = entered !== undefined && entered !== this.#entered && since === undefined;
+    this.#entered = entered;
+    if (isNew) await admit(this.#context, handle, entered);
+    return entered;
+  }
+
+  /** Who has become another's by this is one more of theirs. */
+  async #afterSignIn(before: Ownership | undefined): Promise<void> {
+    const owner = this.#entered?.owner;
+    if (owner !== undefined && owner !== before?.owner) await endOldest(this.#context, owner);
+  }
 }

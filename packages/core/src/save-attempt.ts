@@ -1,16 +1,15 @@
 import { isDeepStrictEqual } from "node:util";
 import { type Context, liveSession, type StoredSession } from "./context.js";
-import { SessionStoreError } from "./errors.js";
 import { expiryOf, isLive } from "./expiry.js";
 import type { Resolve } from "./merge.js";
-import { type Content, mergeStored } from "./merge-stored.js";
+import { type Content, mergeStored, settle } from "./merge-stored.js";
 import type { ResolvedOptions } from "./options.js";
 import type { Metadata, Ownership } from "./record.js";
 import { isSame } from "./serializer.js";
 import { admit, endOldest } from "./session-limit.js";
 import { StoredRecord } from "./stored-record.js";
 import type { SaveResult } from "./types.js";
-import { leave, ownerIn, ownershipOf } from "./user-index.js";
+import { leave, ownerIn, ownershipOf, putRight, withdraw } from "./user-index.js";
 import { isOurs, writeSession } from "./write.js";
 
 /** What is to be saved. */
@@ -130,7 +129,7 @@ export class SaveAttempt<T extends object> {
 
   /** @throws `ERR_SESSION_LIMIT` */
   async #enter(ownership: Ownership): Promise<Ownership> {
-    if (this.#entered?.owner !== ownership.owner) leave(this.#context, this.#save.handle, this.#entered);
+    if (this.#entered?.owner !== ownership.owner) withdraw(this.#context, this.#save.handle, this.#entered);
     this.#entered = ownership;
     if (this.#isNewTo(ownership)) {
       await admit(this.#context, this.#save.handle, ownership);
@@ -167,20 +166,11 @@ export class SaveAttempt<T extends object> {
     const { options } = this.#context;
     if (!record) return this.#save;
     const base = StoredRecord.baseOf(record, source);
-    // Their write was a touch: there is nothing to settle.
-    if (isSame(theirs.value, base)) return this.#save;
-    if (options.onConflict === "overwrite") return this.#save;
-    if (options.onConflict === "error") {
-      throw new SessionStoreError(
-        "ERR_SESSION_CONFLICT",
-        "The session was changed by others since it was loaded.",
-      );
-    }
-    return mergeStored(this.#mayBeDone ? settledWhereSame(options) : options, this.#save, base, theirs.value);
+    return settle(this.#mayBeDone ? settledWhereSame(options) : options, this.#save, base, theirs.value);
   }
 
   #gone(): SaveResult<T> {
-    leave(this.#context, this.#save.handle, this.#entered);
+    withdraw(this.#context, this.#save.handle, this.#entered);
     return GONE;
   }
 
@@ -189,7 +179,9 @@ export class SaveAttempt<T extends object> {
     const { ownership: before } = this.#ground;
     if (before && before.owner !== ownership?.owner) leave(this.#context, this.#save.handle, before);
     if (ownership && this.#isNewTo(ownership)) {
-      await endOldest(this.#context, ownership.owner);
+      const { owner } = ownership;
+      this.#context.later(() => putRight(this.#context, owner, this.#save.handle));
+      await endOldest(this.#context, owner);
     }
     const { handle, value: ours, source } = this.#save;
     const { data, value } = this.#content ?? this.#save;

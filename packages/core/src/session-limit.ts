@@ -1,9 +1,9 @@
 import { type Context, deadlineOf } from "./context.js";
 import { destroySession } from "./destroy.js";
 import { SessionStoreError } from "./errors.js";
-import type { Ownership } from "./record.js";
-import { indexKey, leave } from "./user-index.js";
-import { indexedSessions, type OwnedSession } from "./user-sessions.js";
+import { HEADER, type Ownership } from "./record.js";
+import { indexKey, withdraw } from "./user-index.js";
+import { BATCH, indexedSessions } from "./user-sessions.js";
 
 /** A sign-in that is under way holds its place for this many timeouts; then it counts as given up. */
 const PLACE_HELD = 3;
@@ -11,17 +11,34 @@ const PLACE_HELD = 3;
 /**
  * Ends the sessions of a user that are too many, those first that have been theirs longest. Whoever signs in
  * looks after their own session is stored, so the last one to look sees all of them; and all agree on who is
- * oldest. So however many sign in at a time, in whatever processes, exactly as many stay as are allowed.
+ * oldest, for the server has numbered them. So however many sign in at a time, in whatever processes, exactly as
+ * many stay as are allowed.
  */
 export async function endOldest(context: Context, owner: string): Promise<void> {
   const { maxSessionsPerUser: most, onLimit } = context.options;
   if (most === undefined || onLimit !== "end-oldest") return;
-  const sessions: OwnedSession[] = [];
-  for await (const batch of indexedSessions(context, owner)) {
-    sessions.push(...batch.flatMap(({ session }) => session ?? []));
+  for (let haveMoved = true; haveMoved; ) {
+    const tooMany = await beyond(context, owner, most);
+    haveMoved = false;
+    await inBatches(tooMany, async (handle) => {
+      // Was it ended by others, or given another id?
+      if (!(await destroySession(context, handle, owner))) haveMoved = true;
+    });
   }
-  const tooMany = sessions.sort(bySignIn).slice(0, Math.max(0, sessions.length - most));
-  await Promise.all(tooMany.map(({ handle }) => destroySession(context, handle, owner)));
+}
+
+/** The sessions of a user beyond so many, which have been theirs longest. */
+async function beyond(context: Context, owner: string, most: number): Promise<string[]> {
+  const sessions: { readonly handle: string; readonly since: number }[] = [];
+  for await (const batch of indexedSessions(context, owner, "leader")) {
+    for (const { handle, session } of batch) {
+      if (session) sessions.push({ handle, since: session.ownership.since });
+    }
+  }
+  // One that is being given another id is there twice, and has been theirs equally long.
+  const places = [...new Set(sessions.map(({ since }) => since))].sort((one, other) => one - other);
+  const ended = new Set(places.slice(0, Math.max(0, places.length - most)));
+  return sessions.filter(({ since }) => ended.has(since)).map(({ handle }) => handle);
 }
 
 /**
@@ -34,30 +51,36 @@ export async function endOldest(context: Context, owner: string): Promise<void> 
 export async function admit(context: Context, handle: string, ownership: Ownership): Promise<void> {
   const { maxSessionsPerUser: most, onLimit } = context.options;
   if (most === undefined || onLimit !== "refuse") return;
-  let before = 0;
-  for await (const batch of indexedSessions(context, ownership.owner)) {
-    const others = batch.filter((other) => other.handle !== handle);
-    const count = await Promise.all(
-      others.map((other) => other.session !== null || isUnderWay(context, other.handle, ownership)),
-    );
-    before += count.filter((counts) => counts).length;
+  const places = new Set<number | undefined>();
+  const unclear: string[] = [];
+  for await (const batch of indexedSessions(context, ownership.owner, "leader")) {
+    for (const { handle: other, session } of batch) {
+      if (other === handle) continue;
+      if (session) places.add(session.ownership.since);
+      else unclear.push(other);
+    }
   }
-  if (before < most) return;
-  leave(context, handle, ownership);
+  await inBatches(unclear, async (other) => places.add(await placeUnderWay(context, other, ownership)));
+  for (const own of [undefined, ownership.since]) places.delete(own);
+  if (places.size < most) return;
+  withdraw(context, handle, ownership);
   throw new SessionStoreError(
     "ERR_SESSION_LIMIT",
     `The user has as many sessions as \`maxSessionsPerUser\` allows (${most}).`,
   );
 }
 
-/** Whether an index entry without a session is a sign-in that was entered before ours and may still be stored. */
-async function isUnderWay(context: Context, other: string, ours: Ownership): Promise<boolean> {
-  const key = indexKey(context, ours.owner, other);
+/** The place of an index entry without a session, if it is a sign-in that was entered before ours and may still be stored. */
+async function placeUnderWay(context: Context, handle: string, ours: Ownership): Promise<number | undefined> {
+  const key = indexKey(context, ours.owner, handle);
   const entry = await context.bucket.entries.readFromLeader(key, deadlineOf(context));
-  if (!entry || entry.deleted || entry.revision > ours.indexRevision) return false;
-  return Date.now() - entry.writtenAt() < PLACE_HELD * context.options.timeout;
+  if (!entry || entry.deleted || entry.revision > ours.indexRevision) return undefined;
+  if (Date.now() - entry.writtenAt() >= PLACE_HELD * context.options.timeout) return undefined;
+  return Number(entry.header(HEADER.index)) || entry.revision;
 }
 
-function bySignIn({ ownership: one }: OwnedSession, { ownership: other }: OwnedSession): number {
-  return one.since - other.since || one.indexRevision - other.indexRevision;
+async function inBatches<T>(items: T[], task: (item: T) => Promise<unknown>): Promise<void> {
+  for (let next = 0; next < items.length; next += BATCH) {
+    await Promise.all(items.slice(next, next + BATCH).map(task));
+  }
 }

@@ -1,3 +1,4 @@
+import type { StoredSession } from "./context.js";
 import type { Metadata, Ownership } from "./record.js";
 import type { SessionRecord } from "./types.js";
 
@@ -41,15 +42,22 @@ export class StoredRecord<T extends object> implements SessionRecord<T> {
     this.#held = held;
   }
 
-  /** The same session, stored again unchanged, under another name perhaps. */
-  renewed(revision: number, metadata: Metadata, handle = this.handle): StoredRecord<T> {
-    const { data } = this;
+  /** The same session, stored again unchanged. */
+  renewed(revision: number, metadata: Metadata): StoredRecord<T> {
+    const { handle, data } = this;
     return new StoredRecord({ handle, data, revision, metadata, value: this.#value, held: this.#held });
   }
 
   /** The bytes that are stored. */
   static valueOf(record: StoredRecord<object>): Uint8Array {
     return record.#value;
+  }
+
+  /** The session as the server had it then. */
+  static storedOf(record: StoredRecord<object>): StoredSession {
+    const { revision, createdAt, expiresAt } = record;
+    const metadata: Metadata = { createdAt, expiresAt, write: "update", ownership: record.#ownership };
+    return { revision, value: record.#value, metadata };
   }
 
   /** Whose session it is, as the server had it. */

@@ -1,6 +1,7 @@
 import { type Context, deadlineOf, liveSession } from "./context.js";
 import { expiryOf, isLive, isTouchTooSoon, lifeOf } from "./expiry.js";
 import type { Metadata } from "./record.js";
+import { deserialize } from "./serializer.js";
 import { StoredRecord } from "./stored-record.js";
 import type { SessionRecord, TouchOptions, TouchResult } from "./types.js";
 import { ownerIn, ownershipOf } from "./user-index.js";
@@ -29,8 +30,7 @@ export async function touchSession<T extends object>(
     if (isLive(record, now, options)) {
       if (isTouchTooSoon(record.expiresAt, expiresAt, life, options)) return { outcome: "skipped", record };
       const before = StoredRecord.ownershipOf(record);
-      // What the caller has made of the data since they were loaded is not what is stored.
-      const owner = before?.owner ?? ownerIn(context, record.data, before);
+      const owner = before?.owner ?? (await ownerStored(context, value));
       const ownership = ownershipOf(context, { handle, owner, before, expiresAt }, deadline);
       metadata = { ...metadata, ownership: ownership instanceof Promise ? await ownership : ownership };
       answer = await writeSession(context, { handle, value, metadata, expected: revision }, deadline);
@@ -49,4 +49,10 @@ export async function touchSession<T extends object>(
     // Whoever wrote meanwhile has renewed the life. The record stays what a later save is compared with.
     if (theirs.revision !== revision) return { outcome: "skipped", record };
   }
+}
+
+/** Whose session it is by what is stored: what the caller has made of the data since they were loaded is not. */
+async function ownerStored(context: Context, value: Uint8Array): Promise<string | undefined> {
+  const { user, serializer } = context.options;
+  return user && ownerIn(context, await deserialize(value, serializer), undefined);
 }

@@ -78,6 +78,8 @@ export interface RotateOptions<T extends object = SessionData> {
   ttl?: SaveOptions<T>["ttl"];
   /** As in {@link SaveOptions}. */
   source?: object | undefined;
+  /** The object that goes on as the session under its new id, where that is another. Default: `source`. */
+  newSource?: object | undefined;
 }
 
 /** A live session of a user, as `listOf` gives it. */

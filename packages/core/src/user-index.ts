@@ -1,4 +1,4 @@
-import type { Context } from "./context.js";
+import { type Context, deadlineOf, liveSession } from "./context.js";
 import { ttlSeconds } from "./expiry.js";
 import { FORMAT, HEADER, type Ownership } from "./record.js";
 import type { Header } from "./wire/index.js";
@@ -20,6 +20,8 @@ export interface Owned {
   readonly owner: string | undefined;
   /** As it is stored now. */
   readonly before?: Ownership | undefined;
+  /** Since when it is theirs, where that was under another id; see {@link Ownership}. */
+  readonly since?: number | undefined;
   readonly expiresAt: number;
 }
 
@@ -29,13 +31,13 @@ export interface Owned {
  */
 export function ownershipOf(
   context: Context,
-  { handle, owner, before, expiresAt }: Owned,
+  { handle, owner, before, since, expiresAt }: Owned,
   deadline: number,
 ): Ownership | undefined | Promise<Ownership> {
   if (owner === undefined) return undefined;
   const kept = before?.owner === owner ? before : undefined;
   if (kept && kept.listedUntil >= expiresAt) return kept;
-  return enter(context, { handle, owner, since: kept?.since ?? Date.now(), expiresAt }, deadline);
+  return enter(context, { handle, owner, since: kept?.since ?? since, expiresAt }, deadline);
 }
 
 /**
@@ -59,7 +61,7 @@ export function ownerIn(context: Context, data: object, before: Ownership | unde
 interface Entry {
   readonly handle: string;
   readonly owner: string;
-  readonly since: number;
+  readonly since: number | undefined;
   readonly expiresAt: number;
 }
 
@@ -78,6 +80,7 @@ async function enter(
     [HEADER.created, String(now)],
     [HEADER.expires, String(listedUntil)],
   ];
+  if (since !== undefined) headers.push([HEADER.index, String(since)]);
   const key = indexKey(context, owner, handle);
   for (;;) {
     const write = {
@@ -89,7 +92,9 @@ async function enter(
     };
     const answer = await entries.write(write, deadline);
     // What may have been written may be written again.
-    if (typeof answer === "number") return { owner, since, listedUntil, indexRevision: answer };
+    if (typeof answer === "number") {
+      return { owner, since: since ?? answer, listedUntil, indexRevision: answer };
+    }
   }
 }
 
@@ -103,10 +108,37 @@ export function leave(context: Context, handle: string, ownership: Ownership | u
   context.later(() => removeIndexEntry(context, indexKey(context, owner, handle), indexRevision));
 }
 
+/** As `leave`, for an entry that was written for a session which was not stored after all. */
+export function withdraw(context: Context, handle: string, ownership: Ownership | undefined): void {
+  if (!ownership) return;
+  const { owner, indexRevision } = ownership;
+  context.later(async () => {
+    await removeIndexEntry(context, indexKey(context, owner, handle), indexRevision);
+    await putRight(context, owner, handle);
+  });
+}
+
+/**
+ * Enters a session that is this owner's and is not in their index. Two requests of a session may sign in at a time,
+ * and the one that fails takes out what the other relies on. Each looks here when it is done, so the later one
+ * finds it.
+ */
+export async function putRight(context: Context, owner: string, handle: string): Promise<void> {
+  const { entries } = context.bucket;
+  const deadline = deadlineOf(context);
+  const entry = await entries.readFromLeader(indexKey(context, owner, handle), deadline);
+  if (entry && !entry.deleted) return;
+  const session = liveSession(context, await entries.readFromLeader(context.keyStart + handle, deadline));
+  const ownership = session?.metadata.ownership;
+  if (!session || ownership?.owner !== owner) return;
+  const { since } = ownership;
+  await enter(context, { handle, owner, since, expiresAt: session.metadata.expiresAt }, deadline);
+}
+
 export async function removeIndexEntry(context: Context, key: string, revision: number): Promise<void> {
   const headers: Header[] = [[HEADER.format, String(FORMAT)]];
   const removal = { key, headers, expected: revision, ttlSeconds: MARKER_SECONDS };
-  await context.bucket.entries.remove(removal, performance.now() + context.options.timeout);
+  await context.bucket.entries.remove(removal, deadlineOf(context));
 }
 
 export function indexKey(context: Context, owner: string, handle: string): string {

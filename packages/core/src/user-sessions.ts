@@ -2,11 +2,11 @@ import { type Context, deadlineOf, liveSession, type StoredSession } from "./con
 import { destroySession } from "./destroy.js";
 import { isHandle } from "./key.js";
 import type { Ownership } from "./record.js";
-import { indexKey, removeIndexEntry } from "./user-index.js";
+import { indexKey, putRight, removeIndexEntry } from "./user-index.js";
 import type { Entry } from "./wire/index.js";
 
 /** How many sessions are read at a time, and held in memory. */
-const BATCH = 64;
+export const BATCH = 64;
 
 /** How old an index entry must be to count as left behind, in timeouts: its session may be on its way. */
 const LEFT_BEHIND = 30;
@@ -28,13 +28,33 @@ export interface Indexed {
   readonly isStale: boolean;
 }
 
-/** What stands in the index under a user, in batches, in no particular order. */
-export async function* indexedSessions(context: Context, owner: string): AsyncGenerator<Indexed[]> {
+/**
+ * What stands in the index under a user, in batches, in no particular order: each live session once. One that has
+ * left its place may have been given another id meanwhile, so it is looked again until no more have left.
+ *
+ * @param from whom to ask for the sessions: `"leader"` for who must not take an ended one for live
+ */
+export async function* indexedSessions(
+  context: Context,
+  owner: string,
+  from: "leader" | "any" = "any",
+): AsyncGenerator<Indexed[]> {
   const start = indexKey(context, owner, "");
-  for await (const keys of context.bucket.entries.keys(`${start}*`, () => deadlineOf(context))) {
-    const handles = keys.map((key) => key.slice(start.length)).filter(isHandle);
-    for (let next = 0; next < handles.length; next += BATCH) {
-      yield await readAll(context, owner, handles.slice(next, next + BATCH));
+  const done = new Set<string>();
+  const left = new Set<string>();
+  for (let mayHaveMoved = true; mayHaveMoved; ) {
+    mayHaveMoved = false;
+    for await (const keys of context.bucket.entries.keys(`${start}*`, () => deadlineOf(context))) {
+      const handles = keys.map((key) => key.slice(start.length));
+      const open = handles.filter((handle) => isHandle(handle) && !done.has(handle));
+      for (let next = 0; next < open.length; next += BATCH) {
+        const batch = await readAll(context, owner, open.slice(next, next + BATCH), from);
+        for (const { handle, isStale } of batch) {
+          mayHaveMoved ||= isStale && !left.has(handle);
+          (isStale ? left : done).add(handle);
+        }
+        yield batch;
+      }
     }
   }
 }
@@ -61,41 +81,61 @@ export async function* newestFirst(context: Context, owner: string): AsyncGenera
   }
 }
 
-/** Ends a user's sessions, but for one perhaps. @returns how many it ended */
+/** Ends a user's sessions, but for one perhaps; those that begin meanwhile too. @returns how many it ended */
 export async function destroyAllOf(context: Context, owner: string, except?: string): Promise<number> {
   let count = 0;
-  for await (const batch of indexedSessions(context, owner)) {
-    const others = batch.filter(({ handle, isStale }) => !isStale && handle !== except);
-    const ended = await Promise.all(others.map(({ handle }) => destroySession(context, handle, owner)));
-    count += ended.filter((wasLive) => wasLive).length;
+  for (let haveMoved = true; haveMoved; ) {
+    haveMoved = false;
+    for await (const batch of indexedSessions(context, owner)) {
+      const others = batch.filter(({ handle, session }) => session && handle !== except);
+      const ended = await Promise.all(others.map(({ handle }) => destroySession(context, handle, owner)));
+      for (const wasLive of ended) if (wasLive) count++;
+      // Was it ended by others, or given another id?
+      haveMoved ||= ended.includes(false);
+    }
   }
   return count;
 }
 
-async function readAll(context: Context, owner: string, handles: string[]): Promise<Indexed[]> {
+async function readAll(
+  context: Context,
+  owner: string,
+  handles: string[],
+  from: "leader" | "any" = "any",
+): Promise<Indexed[]> {
   const deadline = deadlineOf(context);
-  const indexed = await Promise.all(handles.map((handle) => read(context, owner, handle, deadline)));
+  const indexed = await Promise.all(handles.map((handle) => read(context, owner, handle, deadline, from)));
   const stale = indexed.filter(({ isStale }) => isStale);
   if (stale.length > 0) context.later(() => clean(context, owner, stale));
   return indexed;
 }
 
-async function read(context: Context, owner: string, handle: string, deadline: number): Promise<Indexed> {
+async function read(
+  context: Context,
+  owner: string,
+  handle: string,
+  deadline: number,
+  from: "leader" | "any",
+): Promise<Indexed> {
   const key = context.keyStart + handle;
-  const entry = await context.bucket.entries.read(key, deadline, (found) => ownedIn(found) !== null);
-  try {
-    const session = ownedIn(entry);
-    return { handle, session, isStale: session === null };
-  } catch {
-    // What cannot be read must not hide the others, and may be read again one day.
-    return { handle, session: null, isStale: false };
-  }
+  const { entries } = context.bucket;
+  const entry =
+    from === "leader"
+      ? await entries.readFromLeader(key, deadline)
+      : await entries.read(key, deadline, (found) => indexed(found).session !== null);
+  return indexed(entry);
 
-  function ownedIn(found: Entry | null): OwnedSession | null {
-    const session = liveSession(context, found);
-    const ownership = session?.metadata.ownership;
-    if (!found || !session || ownership?.owner !== owner) return null;
-    return { ...session, handle, ownership, writtenAt: found.writtenAt() };
+  function indexed(found: Entry | null): Indexed {
+    try {
+      const session = liveSession(context, found);
+      const ownership = session?.metadata.ownership;
+      if (!found || !session || ownership?.owner !== owner) return { handle, session: null, isStale: true };
+      const writtenAt = found.writtenAt();
+      return { handle, session: { ...session, handle, ownership, writtenAt }, isStale: false };
+    } catch {
+      // What cannot be read must not hide the others, and may be read again one day.
+      return { handle, session: null, isStale: false };
+    }
   }
 }
 
@@ -107,5 +147,6 @@ async function clean(context: Context, owner: string, stale: Indexed[]): Promise
     if (!entry || entry.deleted) continue;
     if (Date.now() - entry.writtenAt() < LEFT_BEHIND * context.options.timeout) continue;
     await removeIndexEntry(context, key, entry.revision);
+    await putRight(context, owner, handle);
   }
 }

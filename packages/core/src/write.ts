@@ -1,6 +1,6 @@
 import type { Context, StoredSession } from "./context.js";
 import { ttlSeconds } from "./expiry.js";
-import { encodeMetadata, type Metadata } from "./record.js";
+import { encodeMetadata, HEADER, type Metadata } from "./record.js";
 import { isSame } from "./serializer.js";
 import type { WriteAnswer } from "./wire/index.js";
 
@@ -44,6 +44,8 @@ export interface Removal {
   readonly metadata: Metadata;
   /** The revision that must still be there; `undefined` = whatever is there now. */
   readonly expected: number | undefined;
+  /** The handle under which the session goes on. */
+  readonly movedTo?: string | undefined;
 }
 
 /**
@@ -55,12 +57,14 @@ const MARKER_SLACK = 60;
 /** Puts a delete marker in place of a session, which outlives what is left of its life. */
 export async function removeSession(
   context: Context,
-  { handle, metadata, expected }: Removal,
+  { handle, metadata, expected, movedTo }: Removal,
   deadline: number,
 ): Promise<WriteAnswer> {
+  const headers = encodeMetadata(metadata);
+  if (movedTo !== undefined) headers.push([HEADER.movedTo, movedTo]);
   const removal = {
     key: context.keyStart + handle,
-    headers: encodeMetadata(metadata),
+    headers,
     expected,
     ttlSeconds: ttlSeconds(metadata.expiresAt, Date.now()) + MARKER_SLACK,
   };

@@ -190,7 +190,7 @@ export class NatsStore extends session.Store {
       return true;
     }
     const stored = toStored(after, loaded.cookie);
-    const options = { record: loaded.record, source: before, ttl: lifeOf };
+    const options = { record: loaded.record, source: before, newSource: after, ttl: lifeOf };
     const { record } = await this.sessions.rotate(id, newId, stored, options);
     if (record) this.#loaded.set(after, { id: newId, record, cookie: stored.cookie });
     else this.#tellGone(id, "save");

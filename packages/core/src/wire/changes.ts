@@ -2,6 +2,7 @@ import type { MsgHdrs } from "@nats-io/nats-core";
 import { SessionStoreError } from "../errors.js";
 import type { NatsConnectionLike } from "../types.js";
 import { watchConnection } from "./connection.js";
+import { unavailable } from "./failure.js";
 import { headersOf } from "./headers.js";
 import { TIME_STAMP, timeOf } from "./reply.js";
 import type { Subjects } from "./subjects.js";
@@ -45,19 +46,17 @@ export function watchChanges(
   subject: string,
   listener: ChangesListener,
 ): () => void {
-  const subscription = nc.subscribe(subject, {
-    callback: (_error, message: { headers?: MsgHdrs } | undefined) => {
-      const headers = message && headersOf(message);
-      const key = headers?.get("Nats-Subject");
-      if (!headers || !key?.startsWith(subjects.entry)) return;
-      const header = (name: string) => headers.get(name);
-      listener.message({
-        key: key.slice(subjects.entry.length),
-        sequence: Number(headers.get("Nats-Sequence")),
-        header,
-        writtenAt: () => timeOf(header(TIME_STAMP)),
-      });
-    },
+  const subscription = subscribe(nc, subject, (message) => {
+    const headers = message && headersOf(message);
+    const key = headers?.get("Nats-Subject");
+    if (!headers || !key?.startsWith(subjects.entry)) return;
+    const header = (name: string) => headers.get(name);
+    listener.message({
+      key: key.slice(subjects.entry.length),
+      sequence: Number(headers.get("Nats-Sequence")),
+      header,
+      writtenAt: () => timeOf(header(TIME_STAMP)),
+    });
   });
   const unwatch = watchConnection(nc, (event) => {
     if (event.type === "disconnected") listener.disconnected();
@@ -82,4 +81,19 @@ export function watchChanges(
     unwatch();
     if (!nc.isClosed() && !nc.isDraining()) subscription.unsubscribe();
   };
+}
+
+function subscribe(
+  nc: NatsConnectionLike,
+  subject: string,
+  onMessage: (message: { headers?: MsgHdrs } | undefined) => void,
+): { unsubscribe(): void } {
+  try {
+    return nc.subscribe(subject, {
+      // A refused subscription calls back without a message; the status watch tells of it.
+      callback: (_error, message: { headers?: MsgHdrs } | undefined) => onMessage(message),
+    });
+  } catch (cause) {
+    throw unavailable("the NATS connection is closed", cause);
+  }
 }

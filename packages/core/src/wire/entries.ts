@@ -7,7 +7,15 @@ import { HeadersToSend, textOf } from "./headers.js";
 import { AnswerLost, type Mux, type Reply } from "./mux.js";
 import { OwnWrites } from "./own-writes.js";
 import { FIRST_PAUSE, longer, pauseUntil } from "./pause.js";
-import { directEntry, type Entry, isNoResponders, leaderEntry, streamState, tooLarge } from "./reply.js";
+import {
+  directEntry,
+  type Entry,
+  isNoResponders,
+  leaderEntry,
+  type StreamState,
+  streamState,
+  tooLarge,
+} from "./reply.js";
 import type { Subjects } from "./subjects.js";
 
 /** A write that takes effect only on top of the given revision; 0 = only where the key has no entry. */
@@ -23,6 +31,14 @@ export interface Write {
 
 /** What became of a write: its revision, or `conflict` (another revision is there), or `lost` (nobody knows). */
 export type WriteAnswer = number | "conflict" | "lost";
+
+/** Where a bucket ends. */
+export interface Position {
+  /** Of the last write. */
+  readonly sequence: number;
+  /** When the bucket was created, as the server writes it: one that was deleted and created anew is another. */
+  readonly createdAt: string;
+}
 
 export type Header = readonly [name: string, value: string];
 
@@ -111,25 +127,33 @@ export class Entries {
     return entry || !this.bucket.replicated ? entry : this.#askLeader(payload, deadline, this.#confirmations);
   }
 
-  /** The sequence number of the last write to the bucket, as its leader has it. */
-  lastSequence(deadline: number): Promise<number> {
-    const { streamInfo, stream } = this.subjects;
-    return this.#ask(streamInfo, EMPTY, deadline, (reply) => streamState(reply, stream).last_seq);
+  /** The last write to the bucket, as its leader has it, and which bucket it is. */
+  async position(deadline: number): Promise<Position> {
+    const { last_seq, created } = await this.#info(EMPTY, deadline);
+    return { sequence: last_seq, createdAt: created };
   }
 
   /** The keys that fit a pattern, in pages, those of markers among them. The leader is asked, so none is missing. */
   async *keys(pattern: string, deadline: () => number): AsyncGenerator<string[]> {
-    const { entry, streamInfo, stream } = this.subjects;
+    const { entry } = this.subjects;
     for (let offset = 0, total = 1; offset < total; ) {
       const query = { subjects_filter: entry + pattern, offset };
-      const payload = Buffer.from(JSON.stringify(query));
-      const page = await this.#ask(streamInfo, payload, deadline(), (reply) => {
-        const { subjects, total } = streamState(reply, stream);
-        return { subjects: Object.keys(subjects), total };
-      });
-      if (page.subjects.length > 0) yield page.subjects.map((subject) => subject.slice(entry.length));
-      total = page.subjects.length === 0 ? 0 : page.total;
-      offset += page.subjects.length;
+      const page = await this.#info(Buffer.from(JSON.stringify(query)), deadline());
+      const subjects = Object.keys(page.subjects);
+      if (subjects.length > 0) yield subjects.map((subject) => subject.slice(entry.length));
+      total = subjects.length === 0 ? 0 : page.total;
+      offset += subjects.length;
+    }
+  }
+
+  /** What the leader says of the stream; not before it has all that this process wrote. */
+  async #info(payload: Uint8Array, deadline: number): Promise<StreamState> {
+    const { streamInfo, stream } = this.subjects;
+    const patience = performance.now() + CATCH_UP;
+    for (let pause = FIRST_PAUSE; ; pause = longer(pause)) {
+      const state = await this.#ask(streamInfo, payload, deadline, (reply) => streamState(reply, stream));
+      if (state.last_seq >= this.#ownWrites.newest || performance.now() > patience) return state;
+      await pauseUntil(pause, deadline, "the bucket's leader has not caught up");
     }
   }
 

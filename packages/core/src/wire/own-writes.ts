@@ -5,7 +5,15 @@ const MOST = 20_000;
 export class OwnWrites {
   readonly #revisions = new Map<string, number>();
 
+  #newest = 0;
+
+  /** The newest revision of all that this process wrote. */
+  get newest(): number {
+    return this.#newest;
+  }
+
   note(key: string, revision: number): void {
+    this.#newest = Math.max(this.#newest, revision);
     const known = this.#revisions.get(key) ?? 0;
     this.#revisions.delete(key);
     this.#revisions.set(key, Math.max(known, revision));
@@ -17,7 +25,9 @@ export class OwnWrites {
     return this.#revisions.get(key) ?? 0;
   }
 
+  /** For when the bucket has proved to be another than it was. */
   forget(key: string): void {
+    this.#newest = 0;
     this.#revisions.delete(key);
   }
 }

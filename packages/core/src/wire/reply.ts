@@ -69,6 +69,7 @@ export function leaderEntry(reply: Reply, stream: string): Entry | null {
 
 /** What a stream holds; its subjects where they were asked for, a page of them with how many there are in all. */
 export interface StreamState {
+  readonly created: string;
   readonly last_seq: number;
   readonly subjects: Readonly<Record<string, number>>;
   readonly total: number;
@@ -79,10 +80,13 @@ export function streamState(reply: Reply, stream: string): StreamState {
   const answer = JSON.parse(textOf(reply.data)) as {
     error?: ApiError;
     total?: number;
+    created?: string;
     state?: { last_seq: number; subjects?: Record<string, number> };
   };
   if (answer.error || !answer.state) throw apiError(answer.error ?? {}, stream);
-  return { last_seq: answer.state.last_seq, subjects: answer.state.subjects ?? {}, total: answer.total ?? 0 };
+  const { created = "", total = 0 } = answer;
+  const { last_seq, subjects = {} } = answer.state;
+  return { created, last_seq, subjects, total };
 }
 
 /** @param limit `undefined` where the bucket was given one since it was opened, which nobody told us */
