@@ -18,8 +18,8 @@ export default defineConfig({
     include: ["**/*.test.ts"],
     // Most tests wait for servers and for time: two at once take little more than one.
     maxWorkers: 2,
-    // They take minutes: `npm run test:faults` runs them, and longer forms of the others.
-    exclude: [...configDefaults.exclude, "faults/cluster.test.ts", "faults/soak.test.ts"],
+    // They take minutes: `npm run test:faults` runs them, and longer forms of the other fault tests.
+    exclude: [...configDefaults.exclude, "faults/{applications,cluster,soak}.test.ts"],
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },

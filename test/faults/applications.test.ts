@@ -95,7 +95,7 @@ describe.each(["express-login", "koa-login"])("%s as a process", (name) => {
       const enough = () => (answers[status] ?? 0) >= count + times;
       await Promise.race([until(`answers with status ${status}`, enough, 40_000), Promise.all(visiting)]);
     };
-    for (let round = 0; round < rounds(1, 3); round++) {
+    for (let round = 0; round < rounds(1, 2); round++) {
       await more(200);
       await server.kill();
       await more(503);

@@ -3,9 +3,9 @@ import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
 import { type NatsServer, startNatsServer } from "nats-dev-server";
 import { openSessionStore, type SessionStore } from "nats-session-store";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type Connection, clients } from "../support/variants.js";
+import type { Connection } from "../support/variants.js";
 import { until } from "../support/wait.js";
-import { expectNothingPending, LITTLE } from "./support/expectations.js";
+import { clientsUnderFaults, expectNothingPending, LITTLE } from "./support/expectations.js";
 import { Load } from "./support/load.js";
 import type { Operation } from "./support/worker.js";
 
@@ -156,7 +156,7 @@ const troubles: Trouble[] = [
   },
 ];
 
-describe.each(Object.entries(clients))("with %s", (_client, connect) => {
+describe.each(clientsUnderFaults)("with %s", (_client, connect) => {
   let server: NatsServer;
   let nc: Connection;
   let admin: Connection;

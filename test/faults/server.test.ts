@@ -2,14 +2,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type NatsServer, startNatsServer } from "nats-dev-server";
 import { openSessionStore, type SessionStore } from "nats-session-store";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type Connection, clients } from "../support/variants.js";
-import { expectNothingPending, LITTLE, rounds } from "./support/expectations.js";
+import type { Connection } from "../support/variants.js";
+import { clientsUnderFaults, expectNothingPending, LITTLE, rounds } from "./support/expectations.js";
 import { median, report } from "./support/figures.js";
 import { Load } from "./support/load.js";
 
 const TIMEOUT = 1000;
 
-describe.each(Object.entries(clients))("one server under load, with %s", (client, connect) => {
+describe.each(clientsUnderFaults)("one server under load, with %s", (client, connect) => {
   let server: NatsServer;
   let connections: Connection[];
   let stores: SessionStore[];

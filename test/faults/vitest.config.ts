@@ -7,7 +7,7 @@ export default defineConfig({
   test: {
     ...shared,
     include: ["faults/**/*.test.ts"],
-    env: { ...shared.env, SESSION_TEST_FAULTS: "whole" },
+    env: { ...shared.env, SESSION_TEST_FAULTS: process.env.SESSION_TEST_FAULTS ?? "whole" },
     testTimeout: 180_000,
     hookTimeout: 120_000,
   },

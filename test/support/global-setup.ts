@@ -3,9 +3,10 @@ import type { TestProject } from "vitest/node";
 
 declare module "vitest" {
   export interface ProvidedContext {
-    /** A server with a TTL for each message (2.11 and later). */
+    /** The server of `findNatsServer`: unless told otherwise one with a TTL for each message (2.11 and later). */
     currentServer: string;
-    /** A server of the time before, or nothing where none can be had. */
+    currentVersion: string;
+    /** A server of the time before, or nothing where none can be had or wanted. */
     oldServer: string | undefined;
   }
 }
@@ -15,6 +16,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const current = await startNatsServer();
   const old = await startOldServer();
   project.provide("currentServer", current.url);
+  project.provide("currentVersion", current.version);
   project.provide("oldServer", old?.url);
   return async () => {
     await Promise.all([current.stop(), old?.stop()]);
@@ -22,6 +24,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
 }
 
 async function startOldServer(): Promise<NatsServer | undefined> {
+  // The matrix tries one server at a time.
+  if (process.env.SESSION_TEST_OLD_SERVER === "none") return undefined;
   try {
     const { path } = await debianNatsServer("bookworm");
     return await startNatsServer({ binary: path });

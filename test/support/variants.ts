@@ -29,14 +29,14 @@ export interface Variant {
 /** Every client generation on every kind of server. */
 export function variants(): Variant[] {
   const servers = [
-    { name: "TTL per message", url: inject("currentServer"), ttls: true },
-    { name: "bucket TTL", url: inject("oldServer"), ttls: false },
+    { url: inject("currentServer"), ttls: !/^2\.(\d|10)\./.test(inject("currentVersion")) },
+    { url: inject("oldServer"), ttls: false },
   ];
-  return servers.flatMap(({ name, url, ttls }) =>
+  return servers.flatMap(({ url, ttls }) =>
     url === undefined
       ? []
       : Object.entries(clients).map(([client, connect]) => ({
-          name: `${client}, ${name}`,
+          name: `${client}, ${ttls ? "TTL per message" : "bucket TTL"}`,
           ttls,
           url,
           connect: () => connect({ servers: url }),
