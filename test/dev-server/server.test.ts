@@ -193,6 +193,28 @@ describe("kill and restart", () => {
     expect((await client(server)).info?.max_payload).toBe(8192);
   });
 
+  test("restart can turn JetStream off, and on again with its data", async () => {
+    const server = await start();
+    await store(server);
+    await server.restart({ jetstream: false });
+    const nc = await client(server);
+    expect(nc.info?.jetstream).not.toBe(true);
+    await server.restart({ jetstream: true });
+    expect(await stored(server)).toBe(1);
+  });
+
+  test("reload changes the configuration of a running server, and says when it is refused", async () => {
+    const server = await start();
+    const nc = await client(server);
+    const pid = server.pid;
+    await server.reload("max_payload: 4096");
+    expect(server.pid).toBe(pid);
+    expect((await client(server)).info?.max_payload).toBe(4096);
+    expect(nc.isClosed()).toBe(false);
+    await expect(server.reload("no such setting")).rejects.toThrow("does not take the configuration");
+    expect(server.running).toBe(true);
+  });
+
   test("a restart that fails leaves the server down, its data kept, and can be tried again", async () => {
     const server = await start();
     await store(server);

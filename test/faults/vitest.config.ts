@@ -8,6 +8,7 @@ export default defineConfig({
     ...shared,
     include: ["faults/**/*.test.ts"],
     env: { ...shared.env, SESSION_TEST_FAULTS: process.env.SESSION_TEST_FAULTS ?? "whole" },
+    maxWorkers: process.env.SESSION_TEST_RECORD ? 1 : 2,
     testTimeout: 180_000,
     hookTimeout: 120_000,
   },
