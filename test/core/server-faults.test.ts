@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { serverFaultOf } from "../../packages/core/dist/server-faults.js";
 
 describe("a version of nats-server", () => {
-  const plain = { ttls: true, limited: false };
+  const plain = { ttls: true, limited: false, replicated: false };
 
   it.each(["2.14.0", "2.14.3", "2.14.0-RC.1"])("%s can stop all writes", (version) => {
     expect(serverFaultOf(version, plain)).toMatch(/stop all writes.*2\.14\.4/);
@@ -33,15 +33,20 @@ describe("a version of nats-server", () => {
   });
 
   it("is not told of what only concerns TTLs where the bucket has none", () => {
-    expect(serverFaultOf("2.14.0", { ttls: false, limited: false })).toBeUndefined();
+    expect(serverFaultOf("2.14.0", { ...plain, ttls: false })).toBeUndefined();
   });
 
   it("before 2.10 drops the oldest sessions of a full bucket, which matters where it can be full", () => {
-    expect(serverFaultOf("2.9.10", { ttls: false, limited: true })).toMatch(
-      /drops its oldest sessions.*2\.10/,
-    );
-    expect(serverFaultOf("2.9.10", { ttls: false, limited: false })).toBeUndefined();
-    expect(serverFaultOf("2.10.0", { ttls: false, limited: true })).toBeUndefined();
+    const limited = { ...plain, ttls: false, limited: true };
+    expect(serverFaultOf("2.9.10", limited)).toMatch(/drops its oldest sessions.*2\.10/);
+    expect(serverFaultOf("2.10.0", limited)).toBeUndefined();
+  });
+
+  it("before 2.10 takes both of two saves, which matters where there are replicas", () => {
+    const replicated = { ...plain, ttls: false, replicated: true };
+    expect(serverFaultOf("2.9.10", replicated)).toMatch(/two saves.*one replica/);
+    expect(serverFaultOf("2.10.0", replicated)).toBeUndefined();
+    expect(serverFaultOf("2.9.10", { ...replicated, limited: true })).toMatch(/two saves.*drops/);
   });
 });
 

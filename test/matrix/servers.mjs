@@ -12,5 +12,10 @@ export async function servers() {
   );
   return [...debian, usual]
     .sort((a, b) => a.version.localeCompare(b.version, "en", { numeric: true }))
-    .map((server) => ({ ...server, name: `${server.version} (${server.origin})` }));
+    .map((server) => ({
+      ...server,
+      name: `${server.version} (${server.origin})`,
+      // Before 2.10 replicas lose updates, which the store warns of.
+      replicas: !/^2\.\d\./.test(server.version),
+    }));
 }

@@ -25,7 +25,8 @@ export async function runSuite(name, server, node) {
     SESSION_TEST_FAULTS: "short",
   };
   console.log(`== ${name} on nats-server ${server.name} with Node ${node.version}`);
-  const args = [vitest, "run", ...SUITES[name], "--silent", "--reporter=dot", "--reporter=json"];
+  const left = server.replicas ? [] : ["--exclude", "faults/cluster.test.ts"];
+  const args = [vitest, "run", ...SUITES[name], ...left, "--silent", "--reporter=dot", "--reporter=json"];
   try {
     const child = spawn(node.path, [...args, `--outputFile.json=${file}`], {
       cwd: tests,

@@ -64,7 +64,7 @@ async function saveAgain<T extends object>(
   let count = 1;
   for (; count <= MOST_ATTEMPTS; count++) {
     const result = await attempt.try();
-    answered();
+    if (!attempt.hasLostAnswer) answered();
     if (result) return result;
     const left = deadline - performance.now();
     if (left < timeout / 20) break;

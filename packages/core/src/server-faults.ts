@@ -2,6 +2,8 @@
 export interface FaultContext {
   /** The server removes each session by its own TTL. */
   readonly ttls: boolean;
+  /** Several servers hold the bucket. */
+  readonly replicated: boolean;
   /** The bucket has a `maxBytes`. */
   readonly limited: boolean;
 }
@@ -30,6 +32,12 @@ const FAULTS: readonly Fault[] = [
   },
   {
     versions: [["0.0.0", "2.10.0"]],
+    matters: ({ replicated }) => replicated,
+    message:
+      "with replicas it can accept two saves of one session at the same moment, and one of them is lost. Use 2.10 or later, or one replica",
+  },
+  {
+    versions: [["0.0.0", "2.10.0"]],
     matters: ({ limited }) => limited,
     message:
       "a bucket that reaches its `maxBytes` drops its oldest sessions. Use 2.10 or later, or no `maxBytes`",
@@ -38,11 +46,11 @@ const FAULTS: readonly Fault[] = [
 
 /** What is wrong with a version of nats-server that matters to sessions in such a bucket, and what to do. */
 export function serverFaultOf(version: string, context: FaultContext): string | undefined {
-  const found = FAULTS.find(
+  const found = FAULTS.filter(
     ({ versions, matters }) =>
       matters(context) && versions.some(([from, to]) => isBefore(version, to) && !isBefore(version, from)),
   );
-  return found?.message;
+  return found.length > 0 ? found.map(({ message }) => message).join("; ") : undefined;
 }
 
 function isBefore(version: string, other: string): boolean {
