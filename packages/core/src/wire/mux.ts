@@ -43,7 +43,7 @@ interface Pending {
 /**
  * Requests and replies over one inbox subscription, with a map of what is pending and one shared timer for the
  * deadlines. `nc.request` makes a timer, a stack trace and several promises for each request; here a request
- * costs one promise and one map entry.
+ * costs one promise and one map entry, and the requests of one turn share a write.
  *
  * While the connection is down, requests wait for it until their deadline. The client drops what it had
  * buffered when it dials again and never says so, hence the watch on its status. A server that stops being the
@@ -55,6 +55,8 @@ export class Mux {
   readonly #inbox: string;
   readonly #timeout: number;
   readonly #pending = new Map<string, Pending>();
+  /** Tokens of the requests that this turn of the event loop will send. */
+  #outbox: string[] = [];
   #subscription: { unsubscribe(): void };
   readonly #unwatch: () => void;
   #sweepTimer: NodeJS.Timeout | undefined;
@@ -106,7 +108,7 @@ export class Mux {
         overdueAt: performance.now() + patience,
       });
       this.#scheduleSweep();
-      if (this.#connected) this.#send(token, request);
+      if (this.#connected) this.#sendSoon(token);
     });
   }
 
@@ -136,6 +138,26 @@ export class Mux {
     const trouble = this.#trouble instanceof Error ? this.#trouble.message : this.#trouble;
     return unavailable(trouble ? `${why} (${trouble})` : why, this.#trouble);
   }
+
+  /**
+   * What is asked for in one turn of the event loop goes out together, with one write to the socket. The client
+   * would write once for each callback, and in a server each request of a browser is a callback of its own. One
+   * request alone is not delayed: the turn ends right after it.
+   */
+  #sendSoon(token: string): void {
+    if (this.#outbox.push(token) === 1) setImmediate(this.#sendOutbox);
+  }
+
+  #sendOutbox = (): void => {
+    const tokens = this.#outbox;
+    this.#outbox = [];
+    // What waits for a connection is sent when there is one.
+    if (!this.#connected) return;
+    for (const token of tokens) {
+      const pending = this.#pending.get(token);
+      if (pending) this.#send(token, pending.request);
+    }
+  };
 
   #send(token: string, { subject, payload, headers }: Request): void {
     try {
