@@ -10,10 +10,10 @@ import { Load } from "./support/load.js";
 import { pendingRequests } from "./support/pending.js";
 import { randomFrom, seed } from "./support/random.js";
 
-const TIMEOUT = 1500;
+const TIMEOUT = 2000;
 
 /** As the README advises, only quicker: a dead link is noticed after two pings without an answer. */
-const pings = { pingInterval: 300, maxPingOut: 2, timeout: 2000 };
+const pings = { pingInterval: 600, maxPingOut: 2, timeout: 2000 };
 
 describe.each(clientsUnderFaults)("a bad network, with %s", (client, connect) => {
   let server: NatsServer;
