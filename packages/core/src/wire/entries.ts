@@ -100,19 +100,37 @@ export class Entries {
   async readFromLeader(key: string, deadline: number, line = this.#leaderReads): Promise<Entry | null> {
     if (!this.bucket.replicated) return this.#readFromAny(key, deadline);
     const payload = Buffer.from(JSON.stringify({ last_by_subj: this.subjects.entry + key }));
-    const patience = performance.now() + CATCH_UP;
-    for (let pause = FIRST_PAUSE; ; pause = longer(pause)) {
+    for (let pause = FIRST_PAUSE, isComplete = false; ; pause = longer(pause)) {
       const entry = await this.#askLeader(payload, deadline, line);
-      if ((entry?.revision ?? 0) >= this.#ownWrites.revisionOf(key)) {
+      const own = this.#ownWrites.revisionOf(key);
+      if ((entry?.revision ?? 0) >= own) {
         if (entry) this.#ownWrites.note(key, entry.revision);
         return entry;
       }
-      if (performance.now() > patience) {
+      if (isComplete) {
         // It is no lag: the marker has expired too, or somebody purged the bucket.
         this.#ownWrites.forget(key);
         return entry;
       }
+      // The leader may have been elected a moment ago and not have applied yet what was acknowledged before.
+      isComplete = await this.#leaderHas(own, deadline);
+      if (!isComplete) await this.#pauseBehind(key, pause, deadline);
+    }
+  }
+
+  async #leaderHas(revision: number, deadline: number): Promise<boolean> {
+    const { streamInfo, stream } = this.subjects;
+    const state = await this.#ask(streamInfo, EMPTY, deadline, (reply) => streamState(reply, stream));
+    return state.last_seq >= revision;
+  }
+
+  async #pauseBehind(key: string, pause: number, deadline: number): Promise<void> {
+    try {
       await pauseUntil(pause, deadline, "the bucket's leader has not caught up");
+    } catch (error) {
+      // It may be another bucket under the same name: the next operation takes it as it is.
+      this.#ownWrites.forget(key);
+      throw error;
     }
   }
 
@@ -252,7 +270,12 @@ export class Entries {
   /** @throws the reason, at once when it is certain, else when the deadline would pass meanwhile */
   async #pauseUnanswered(pause: number, deadline: number, otherwise: string): Promise<void> {
     const reason = this.diagnosis.reason(deadline);
-    if (reason?.certain) throw reason.error();
+    if (reason?.certain) {
+      const error = reason.error();
+      // What is opened under that name later begins anew.
+      if (error.code === "ERR_SESSION_BUCKET_MISSING") this.#ownWrites.clear();
+      throw error;
+    }
     await pauseUntil(pause, deadline, reason?.error() ?? otherwise);
   }
 }

@@ -135,8 +135,10 @@ export class Mux {
 
   /** The error for an outage, with what the client has said about the connection. */
   #unavailable(why: string): SessionStoreError {
-    const trouble = this.#trouble instanceof Error ? this.#trouble.message : this.#trouble;
-    return unavailable(trouble ? `${why} (${trouble})` : why, this.#trouble);
+    // What was wrong once says nothing about a connection that is up.
+    const trouble = this.#connected && !this.#nc.isClosed() ? undefined : this.#trouble;
+    const text = trouble instanceof Error ? trouble.message : trouble;
+    return unavailable(text ? `${why} (${text})` : why, trouble);
   }
 
   /**

@@ -25,6 +25,11 @@ export class OwnWrites {
     return this.#revisions.get(key) ?? 0;
   }
 
+  clear(): void {
+    this.#newest = 0;
+    this.#revisions.clear();
+  }
+
   /** For when the bucket has proved to be another than it was. */
   forget(key: string): void {
     this.#newest = 0;
