@@ -80,6 +80,10 @@ class OpeningStore<T extends object> implements SessionStore<T> {
     return (await this.#store()).touch(id, record, options);
   }
 
+  isTouchDue(record: SessionRecord<T>, options?: TouchOptions): boolean {
+    return this.#opened?.isTouchDue(record, options) ?? true;
+  }
+
   async destroy(id: string): Promise<boolean> {
     return (await this.#store()).destroy(id);
   }

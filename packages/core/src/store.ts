@@ -12,7 +12,7 @@ import { saveSession } from "./save.js";
 import { deserialize } from "./serializer.js";
 import { SessionReads } from "./session-reads.js";
 import { StoredRecord } from "./stored-record.js";
-import { touchSession } from "./touch.js";
+import { isTouchDue, touchSession } from "./touch.js";
 import type {
   CacheStats,
   ChangesOptions,
@@ -73,6 +73,10 @@ export class NatsSessionStore<T extends object = SessionData> implements Session
 
   touch(id: string, record: SessionRecord<T>, options: TouchOptions = {}): Promise<TouchResult<T>> {
     return this.#run(async () => touchSession(this.#context, this.handleOf(id), record, options));
+  }
+
+  isTouchDue(record: SessionRecord<T>, options: TouchOptions = {}): boolean {
+    return this.#closing !== undefined || isTouchDue(this.#context, record, options);
   }
 
   destroy(id: string): Promise<boolean> {

@@ -8,6 +8,23 @@ import { ownerIn, ownershipOf } from "./user-index.js";
 import type { WriteAnswer } from "./wire/index.js";
 import { isOurs, writeSession } from "./write.js";
 
+/** Whether a touch of this record would store anything now, or be skipped as too soon after the last write. */
+export function isTouchDue<T extends object>(
+  { options }: Context,
+  record: SessionRecord<T>,
+  { ttl }: TouchOptions,
+): boolean {
+  const now = Date.now();
+  try {
+    const life = lifeOf(ttl, options);
+    const expiresAt = expiryOf(now, life, record.createdAt, options);
+    return !isLive(record, now, options) || !isTouchTooSoon(record.expiresAt, expiresAt, life, options);
+  } catch {
+    // A life that is not allowed is for the touch to tell of.
+    return true;
+  }
+}
+
 /** Stores the loaded bytes again under their revision, with a later expiry; never over somebody's write. */
 export async function touchSession<T extends object>(
   context: Context,

@@ -6,6 +6,11 @@
 export class Turns {
   readonly #last = new WeakMap<object, Promise<unknown>>();
 
+  /** Whether a task of this object would start at once. */
+  isFree(owner: object): boolean {
+    return !this.#last.has(owner);
+  }
+
   run<T>(owner: object, task: () => Promise<T>): Promise<T> {
     const before = this.#last.get(owner);
     const turn = before ? before.then(task, task) : task();

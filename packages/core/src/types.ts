@@ -152,6 +152,11 @@ export interface SessionStore<T extends object = SessionData> {
   save(id: string, data: T, options?: SaveOptions<T>): Promise<SaveResult<T>>;
   /** Renews the life of a loaded session and changes nothing else; see {@link TouchOutcome}. */
   touch(id: string, record: SessionRecord<T>, options?: TouchOptions): Promise<TouchResult<T>>;
+  /**
+   * Whether a touch of this record would store anything now; false: it would be skipped (`touchAfter`). For
+   * adapters that can answer at once then. True where the store is not open.
+   */
+  isTouchDue(record: SessionRecord<T>, options?: TouchOptions): boolean;
   /** Ends a session for good; true when there was one. */
   destroy(id: string): Promise<boolean>;
   /** The public name of a session. */
