@@ -1,0 +1,108 @@
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import type { SessionStore } from "nats-session-store";
+import { afterAll, describe, expect, it } from "vitest";
+import { newBucket, type Variant, variants } from "../support/variants.js";
+import { until } from "../support/wait.js";
+import { type Data, handlesOf, listOf, Stores } from "./support.js";
+
+const program = fileURLToPath(new URL("programs/sign-in.mjs", import.meta.url));
+const MB = 2 ** 20;
+
+setFlagsFromString("--expose-gc");
+const collectGarbage = runInNewContext("gc") as () => void;
+
+/** What the heap and the buffers outside of it take when everything unused is gone. */
+function used(): number {
+  collectGarbage();
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+}
+
+/** Saves sessions, many at a time. */
+async function fill(store: SessionStore<Data>, count: number, data: Data): Promise<void> {
+  let next = 0;
+  const lane = async () => {
+    while (next < count) await store.save(`session-${next++}`, data);
+  };
+  await Promise.all(Array.from({ length: 64 }, lane));
+}
+
+describe("a user with 10 000 sessions", () => {
+  const [variant] = variants() as [Variant];
+  const stores = new Stores(variant);
+  afterAll(() => stores.close());
+
+  it("has them listed and ended in batches, without holding them in memory", {
+    timeout: 120_000,
+  }, async () => {
+    const store = await stores.open({ timeout: 30_000 });
+    await fill(store, 10_000, { user: "ada", text: "x".repeat(4000) });
+    await store.save("bob's", { user: "bob" });
+    const before = used();
+    let [count, most, last] = [0, 0, Number.POSITIVE_INFINITY];
+    for await (const { createdAt } of store.listOf("ada")) {
+      expect(createdAt).toBeLessThanOrEqual(last);
+      last = createdAt;
+      if (++count % 1500 === 0) most = Math.max(most, used() - before);
+    }
+    expect(count).toBe(10_000);
+    // Their data alone are 40 MB.
+    expect(most).toBeLessThan(15 * MB);
+    expect(await store.destroyOf("ada", { except: store.handleOf("session-7") })).toBe(9999);
+    expect(await handlesOf(store, "ada")).toEqual([store.handleOf("session-7")]);
+    expect(await handlesOf(store, "bob")).toHaveLength(1);
+  });
+});
+
+describe.each(variants().filter(({ name }) => name.startsWith("@nats-io")))(
+  "sessions that live long, with $name",
+  (variant: Variant) => {
+    const stores = new Stores(variant);
+    afterAll(() => stores.close());
+
+    it("stay listed for as long as they are renewed, though an index entry does not last as long", async () => {
+      const store = await stores.open({ ttl: 1000, touchAfter: 0 });
+      const ids = ["touched", "saved"];
+      for (const id of ids) await store.save(id, { user: "ada", n: 0 });
+      const end = Date.now() + 4500;
+      for (let n = 1; Date.now() < end; n++) {
+        const [touched, saved] = [await store.load("touched"), await store.load("saved")];
+        if (!touched || !saved) throw new Error(`Gone after ${n} rounds`);
+        await store.touch("touched", touched);
+        await store.save("saved", { user: "ada", n }, { record: saved });
+        expect(await listOf(store, "ada")).toHaveLength(2);
+        await new Promise((resolve) => setTimeout(resolve, 150));
+      }
+    });
+  },
+);
+
+describe("a process that is killed while users sign in", () => {
+  const [variant] = variants() as [Variant];
+  const stores = new Stores(variant);
+  afterAll(() => stores.close());
+
+  it("leaves only sessions that are there in the list", async () => {
+    const bucket = newBucket();
+    const store = await stores.open({ bucket });
+    const options = { bucket, name: "ada", count: 5000, start: "killed" };
+    const child = fork(program, [variant.url, JSON.stringify(options)]);
+    await once(child, "message");
+    const exit = once(child, "exit");
+    child.send("go");
+    await until("some sessions", async () => (await store.count({ exact: true })) > 0);
+    child.kill("SIGKILL");
+    await exit;
+    const listed = await listOf(store, "ada");
+    expect(listed.length).toBeGreaterThan(0);
+    const live: string[] = [];
+    for await (const handle of store.ids()) live.push(handle);
+    expect(listed.map(({ handle }) => handle).sort()).toEqual(live.sort());
+    expect(await store.destroyOf("ada")).toBe(live.length);
+    expect(await store.count({ exact: true })).toBe(0);
+  });
+});
