@@ -5,6 +5,11 @@ import { startNatsServer } from "nats-dev-server";
 import { openSessionStore } from "nats-session-store";
 import { describe, expect, it } from "vitest";
 
+interface Data {
+  n?: number;
+  user?: string;
+}
+
 /** What the README says that an application account needs, by kind. */
 async function readPermissions(): Promise<Record<"publish" | "subscribe", string[]>> {
   const readme = await readFile(new URL("../../README.md", import.meta.url), "utf8");
@@ -30,7 +35,13 @@ describe.each(Object.entries({ "@nats-io/transport-node 3": connectV3, "nats 2.2
       await (await openSessionStore(admin)).close();
 
       const nc = await connect({ servers: server.url, user: "app", pass: "p" });
-      const store = await openSessionStore(nc, { touchAfter: 0, timeout: 1000 });
+      const store = await openSessionStore<Data>(nc, {
+        touchAfter: 0,
+        timeout: 1000,
+        user: ({ user }) => user,
+      });
+      const changes = store.changes();
+      await changes.ready;
       await store.save("one", { n: 1 });
       const record = await store.load("one");
       if (!record) throw new Error("not found");
@@ -40,6 +51,11 @@ describe.each(Object.entries({ "@nats-io/transport-node 3": connectV3, "nats 2.2
       expect(await store.count()).toBe(1);
       expect(await store.count({ exact: true })).toBe(1);
       expect(await store.destroy("one")).toBe(true);
+      expect((await changes.next()).value).toMatchObject({ type: "created", handle: store.handleOf("one") });
+      await changes.return();
+      await store.save("three", { user: "ada" });
+      expect((await store.listOf("ada").next()).value).toMatchObject({ handle: store.handleOf("three") });
+      expect(await store.destroyOf("ada")).toBe(1);
       await store.save("three", {});
       await store.clear();
       expect(await store.count({ exact: true })).toBe(0);

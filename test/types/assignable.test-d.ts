@@ -1,7 +1,8 @@
 // Compiled by `npm run types`, never run: what fits where without a cast.
 import type { NatsConnection as CoreConnection } from "@nats-io/nats-core";
 import type { NatsConnection } from "@nats-io/transport-node";
-import { NatsStore as ExpressStore } from "connect-nats";
+import { NatsStore as ExpressStore, rotate } from "connect-nats";
+import type { Request } from "express";
 import type { SessionData, SessionOptions, Store } from "express-session";
 import type { CreateSessionOptions } from "koa-session";
 import { type KoaSessionData, NatsStore as KoaStore } from "koa-session-nats";
@@ -9,6 +10,7 @@ import type { NatsConnection as OlderConnection } from "nats";
 import {
   type NatsConnectionLike,
   openSessionStore,
+  type SessionChange,
   type SessionRecord,
   type SessionStore,
   type SessionStoreOptions,
@@ -82,3 +84,42 @@ export const known: SessionStoreOptions = {
 export const duration: SessionStoreOptions = { ttl: "1h" };
 // @ts-expect-error no such option
 export const unknown: SessionStoreOptions = { tll: 1000 };
+
+// Users, limits, changes and new ids.
+export const users: SessionStoreOptions = {
+  user: (data: Cart & { owner?: string }) => data.owner,
+  maxSessionsPerUser: 3,
+  onLimit: "refuse",
+};
+// @ts-expect-error a user has a name
+export const numbered: SessionStoreOptions = { user: () => 5 };
+// @ts-expect-error one of two words
+export const limited: SessionStoreOptions = { onLimit: "end-newest" };
+
+export async function typedUsers(store: SessionStore<Cart>): Promise<void> {
+  for await (const { data, handle, lastWriteAt } of store.listOf("ada")) {
+    const texts: string[] = [...data.items, handle, lastWriteAt.toFixed()];
+    await store.destroyHandle(texts[0] as string, { user: "ada" });
+  }
+  const ended: number = await store.destroyOf("ada", { except: store.handleOf("id") });
+  const record = await store.load("id");
+  if (record) (await store.rotate("id", "new id", { items: [] }, { record, ttl: ended })).record?.data.items;
+  for await (const change of store.changes({ buffer: 10 })) {
+    // @ts-expect-error not every change is of a session
+    change.handle;
+    if (change.type === "missed") continue;
+    const told: SessionChange = change;
+    const owner: string | undefined = told.owner;
+    owner?.concat(told.handle, told.revision.toFixed(), told.at.toFixed());
+  }
+}
+
+export function typedEvents(request: Request): Promise<void> {
+  expressStore.on("destroyed", ({ handle, owner }) => [handle.length, owner?.length]);
+  koaStore.on("expired", ({ handle, at }) => [handle.length, at.toFixed()]);
+  koaStore.on("missed", ({ type }) => type);
+  expressStore.on("error", (error) => error.message);
+  // @ts-expect-error no such field
+  koaStore.on("created", ({ id }) => id);
+  return rotate(request);
+}
