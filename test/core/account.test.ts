@@ -15,7 +15,7 @@ async function readPermissions(): Promise<Record<"publish" | "subscribe", string
   const readme = await readFile(new URL("../../README.md", import.meta.url), "utf8");
   const block = /```\n(publish: [^`]*)```/.exec(readme)?.[1] ?? "";
   const [publish = "", subscribe = ""] = block.split("subscribe:");
-  const subjects = (text: string) => text.match(/[$_][\w$.>-]+/g) ?? [];
+  const subjects = (text: string) => text.match(/[\w$-]+(?:\.[\w$>-]+)+/g) ?? [];
   return { publish: subjects(publish), subscribe: subjects(subscribe) };
 }
 

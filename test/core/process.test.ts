@@ -51,6 +51,17 @@ for (const [client, connect] of Object.entries(clients)) {
       expect(await program('await nc.close(); console.log("closed");')).toBe("closed\n");
     });
 
+    it("ends when its connection is closed, although somebody reads changes", async () => {
+      expect(
+        await program(`
+          const changes = store.changes();
+          changes.next().catch((error) => console.log(error.code));
+          await changes.ready;
+          await nc.close();
+        `),
+      ).toBe("ERR_SESSION_UNAVAILABLE\n");
+    });
+
     it("ends when its connection is drained, although a store is still open", async () => {
       expect(await program('await nc.drain(); console.log("drained");')).toBe("drained\n");
     });
