@@ -24,7 +24,12 @@ const benchmarks = {
     sessions: 100_000,
     quick: { rounds: 1, operations: 2000, sessions: 5000 },
   },
-  users: { rounds: 9, operations: 20_000, sessions: 100_000 },
+  users: {
+    rounds: 9,
+    operations: 20_000,
+    sessions: 100_000,
+    quick: { rounds: 2, operations: 3000, sessions: 10_000 },
+  },
 };
 const numbers = ["rounds", "operations", "sessions", "seconds"];
 

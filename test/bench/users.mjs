@@ -10,7 +10,8 @@ const LISTS = 200;
 const EVENTS = 1000;
 
 /** Issue C: what it costs to know who is signed in, and to hear about it. */
-export async function measure(url, { sessions, rounds, operations, profile }) {
+export async function measure(servers, { sessions, rounds, operations, profile }) {
+  const { url } = await servers.start("nats");
   const settings = { url, bucket: "users", sessions, own: OWN };
   const start = (name, file, more) =>
     startClient(name, { file, settings: { ...settings, ...more }, profile });
