@@ -4,12 +4,17 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { NatsStore as ExpressStore } from "connect-nats";
 import { createApp as createExpressApp } from "example-express-login";
 import { createApp as createKoaApp } from "example-koa-login";
+import { storeOptions } from "example-login-shared";
 import { NatsStore as KoaStore } from "koa-session-nats";
+import type { SessionRecord, SessionStoreOptions, UserSession } from "nats-session-store";
 
 /** What the tests use of a `SessionStore`, whatever data it holds. */
 export interface Sessions {
   ids(): AsyncIterable<string>;
-  save(...parameters: never): Promise<unknown>;
+  load(id: string): Promise<SessionRecord<object> | null>;
+  save(id: string, data: object, options?: { record?: unknown; ttl?: unknown }): Promise<unknown>;
+  listOf(user: string): AsyncIterable<UserSession<object>>;
+  clear(): Promise<void>;
 }
 
 export interface RunningApp {
@@ -18,29 +23,38 @@ export interface RunningApp {
   close(): Promise<void>;
 }
 
+export interface StartOptions {
+  secure?: boolean;
+  /** Options of the store that differ from the tests' usual ones. */
+  store?: SessionStoreOptions;
+}
+
 export interface LoginExample {
   framework: string;
   cookieName: string;
-  start(nc: NatsConnection, options?: { secure?: boolean }): Promise<RunningApp>;
+  start(nc: NatsConnection, options?: StartOptions): Promise<RunningApp>;
 }
 
 const secret = "only for these tests";
-const storeOptions = { timeout: 500 };
+const usualOptions: SessionStoreOptions = {
+  ...storeOptions({ maxSessionsPerUser: undefined }),
+  timeout: 500,
+};
 
 export const loginExamples: LoginExample[] = [
   {
     framework: "Express",
     cookieName: "express-login",
-    async start(nc, options) {
-      const store = await ExpressStore.open(nc, storeOptions);
+    async start(nc, { store: storeOptions, ...options } = {}) {
+      const store = await ExpressStore.open(nc, { ...usualOptions, ...storeOptions });
       return listen(createExpressApp({ store, secret, ...options }), store);
     },
   },
   {
     framework: "Koa",
     cookieName: "koa-login",
-    async start(nc, options) {
-      const store = await KoaStore.open(nc, storeOptions);
+    async start(nc, { store: storeOptions, ...options } = {}) {
+      const store = await KoaStore.open(nc, { ...usualOptions, ...storeOptions });
       return listen(createKoaApp({ store, secret, ...options }).callback(), store);
     },
   },

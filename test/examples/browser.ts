@@ -28,6 +28,13 @@ export class Browser {
   }
 
   async request(path: string, init: RequestInit): Promise<Page> {
+    const response = await this.open(path, init);
+    const cookies = response.headers.getSetCookie();
+    return { status: response.status, headers: response.headers, text: await response.text(), cookies };
+  }
+
+  /** As `request`, but leaves the body to be read. */
+  async open(path: string, init: RequestInit): Promise<Response> {
     const cookie = [...this.cookies].map(([name, value]) => `${name}=${value}`).join("; ");
     const headers = {
       ...this.headers,
@@ -35,9 +42,8 @@ export class Browser {
       ...(init.headers as Record<string, string>),
     };
     const response = await fetch(new URL(path, this.baseUrl), { ...init, headers, redirect: "manual" });
-    const cookies = response.headers.getSetCookie();
-    for (const line of cookies) this.#keep(line);
-    return { status: response.status, headers: response.headers, text: await response.text(), cookies };
+    for (const line of response.headers.getSetCookie()) this.#keep(line);
+    return response;
   }
 
   /** A browser with the same cookies as this one has now. */

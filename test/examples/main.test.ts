@@ -5,7 +5,10 @@ import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type NatsServer, startNatsServer } from "nats-dev-server";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { until } from "../support/wait.js";
 import { Browser, visitsOf } from "./browser.js";
+import { isSignedIn } from "./device-list.js";
+import { EventStream } from "./event-stream.js";
 
 const { resolve } = createRequire(import.meta.url);
 let server: NatsServer;
@@ -35,6 +38,10 @@ describe.each(["express-login", "koa-login"])("%s as a process", (name) => {
     { env: { PORT: "http" }, message: "Expected PORT to be a number from 0 to 65535, got http" },
     { env: { PORT: "70000" }, message: "Expected PORT" },
     { env: { NODE_ENV: "production", SESSION_SECRET: "" }, message: "Expected SESSION_SECRET to be set" },
+    {
+      env: { MAX_SESSIONS_PER_USER: "none" },
+      message: "Expected MAX_SESSIONS_PER_USER to be a whole number",
+    },
     { env: { NATS_URL: "nats://127.0.0.1:1" }, message: "did not start" },
   ])("says in one line why it does not start with $env", async ({ env, message }) => {
     const app = run(env);
@@ -62,5 +69,31 @@ describe.each(["express-login", "koa-login"])("%s as a process", (name) => {
     const secondExit = once(second, "exit");
     second.disconnect();
     expect(await secondExit).toEqual([0, null]);
+  });
+
+  test("ends the streams of open pages when it is told to stop", async () => {
+    const app = run({ NATS_URL: server.url, SESSION_SECRET: "kept by the test" });
+    const [{ url }] = await once(app, "message");
+    const browser = new Browser(url);
+    await browser.signIn();
+    const stream = await EventStream.open(browser);
+    const exit = once(app, "exit");
+    app.kill("SIGTERM");
+    expect(await exit).toEqual([0, null]);
+    await until("the stream to end", () => stream.end !== "open");
+    expect(stream.end).toBe("complete");
+  });
+
+  test("ends the oldest session of a person who has as many as they may", async () => {
+    const env = { NATS_URL: server.url, SESSION_SECRET: "kept by the test", MAX_SESSIONS_PER_USER: "2" };
+    const app = run(env);
+    const [{ url }] = await once(app, "message");
+    const browsers = [new Browser(url), new Browser(url), new Browser(url)];
+    for (const browser of browsers) await browser.signIn();
+    const signedIn = await Promise.all(browsers.map(isSignedIn));
+    expect(signedIn).toEqual([false, true, true]);
+    const exit = once(app, "exit");
+    app.kill("SIGTERM");
+    await exit;
   });
 });

@@ -1,3 +1,4 @@
+import type { NatsStore } from "connect-nats";
 import {
   assetCacheControl,
   createUserDirectory,
@@ -7,18 +8,21 @@ import {
   type Site,
   securityHeaders,
 } from "example-login-shared";
-import express, { type CookieOptions, type Express } from "express";
-import session, { type Store } from "express-session";
+import express, { type CookieOptions, type Express, type Response } from "express";
+import session from "express-session";
+import { deviceRoutes } from "./device-routes.js";
 import { errorPages } from "./error-pages.js";
 import { loginRoutes } from "./login-routes.js";
 
 export interface AppOptions {
   /** Where sessions are kept. */
-  store: Store;
+  store: NatsStore;
   /** Signs the session cookie. */
   secret: string;
   /** Browsers come over TLS, which one proxy in front of the application ends. Default: `false`. */
   secure?: boolean;
+  /** Ends the event streams of the devices pages, which would go on for ever. Default: never. */
+  ending?: AbortSignal;
   /** Default: `express-login`, with the prefix `__Host-` when `secure`. */
   cookieName?: string;
   /** Milliseconds until an unused session ends. Default: 24 hours. */
@@ -27,6 +31,7 @@ export interface AppOptions {
 
 export function createApp(options: AppOptions): Express {
   const { store, secret, secure = false, maxAge = 24 * 60 * 60_000 } = options;
+  const { ending = new AbortController().signal } = options;
   const cookieName = options.cookieName ?? `${secure ? "__Host-" : ""}express-login`;
   const cookie: CookieOptions = { httpOnly: true, sameSite: "lax", secure, path: "/" };
   const site: Site = { framework: "Express" };
@@ -61,14 +66,10 @@ export function createApp(options: AppOptions): Express {
       rolling: true,
     }),
   );
-  app.use(
-    loginRoutes({
-      site,
-      accounts: demoAccounts,
-      users: createUserDirectory(demoAccounts),
-      forgetCookie: (res) => res.clearCookie(cookieName, cookie),
-    }),
-  );
+  const users = createUserDirectory(demoAccounts);
+  const forgetCookie = (res: Response): void => void res.clearCookie(cookieName, cookie);
+  app.use(loginRoutes({ site, accounts: demoAccounts, users, forgetCookie }));
+  app.use("/devices", deviceRoutes({ site, users, store, ending, forgetCookie }));
   app.use((_req, _res, next) => next(new Refusal(404)));
   app.use(errorPages(site));
   return app;

@@ -1,5 +1,6 @@
 import { errorPage, logLine, problemOf, type Site } from "example-login-shared";
 import type { ErrorRequestHandler } from "express";
+import { leaveSession } from "./session.js";
 
 export function errorPages(site: Site): ErrorRequestHandler {
   // Express tells an error handler by its four parameters.
@@ -13,8 +14,7 @@ export function errorPages(site: Site): ErrorRequestHandler {
       return;
     }
     if (problem.fromStore) {
-      // Without a session, express-session neither asks the failing store again nor sends a cookie.
-      Reflect.deleteProperty(req, "session");
+      leaveSession(req);
       res.set("Retry-After", "5");
     }
     res.status(problem.status).send(errorPage(site, problem));

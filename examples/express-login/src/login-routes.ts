@@ -1,16 +1,16 @@
 import {
   type Account,
+  deviceOf,
   formField,
-  holdsCsrfToken,
   newCsrfToken,
   profilePage,
-  Refusal,
   type Site,
   signedInSession,
   signInPage,
   type UserDirectory,
 } from "example-login-shared";
-import { type Request, type RequestHandler, type Response, Router, urlencoded } from "express";
+import { type Response, Router } from "express";
+import { csrfToken, form } from "./forms.js";
 import { destroySession, regenerateSession, saveSession } from "./session.js";
 
 export interface LoginRoutesOptions {
@@ -46,7 +46,12 @@ export function loginRoutes({ site, accounts, users, forgetCookie }: LoginRoutes
       return;
     }
     await regenerateSession(req);
-    Object.assign(req.session, signedInSession(user.id, newCsrfToken()));
+    const device = deviceOf({
+      app: site.framework,
+      userAgent: req.get("user-agent"),
+      address: req.ip,
+    });
+    Object.assign(req.session, signedInSession(user.id, newCsrfToken(), device));
     await saveSession(req);
     res.redirect(303, "/");
   });
@@ -58,20 +63,4 @@ export function loginRoutes({ site, accounts, users, forgetCookie }: LoginRoutes
   });
 
   return router;
-}
-
-/** Lets a request through whose body is a form from one of this session's pages. */
-const form: RequestHandler[] = [
-  (req, _res, next) => next(req.is("application/x-www-form-urlencoded") ? undefined : new Refusal(415)),
-  urlencoded({ extended: false, limit: "4kb", parameterLimit: 10 }),
-  (req, _res, next) => next(holdsCsrfToken(req.session, req.body) ? undefined : new Refusal(403)),
-];
-
-/** The token for the session's forms. A first one begins the session. */
-async function csrfToken(req: Request): Promise<string> {
-  if (req.session.csrf !== undefined) return req.session.csrf;
-  const token = newCsrfToken();
-  req.session.csrf = token;
-  await saveSession(req);
-  return token;
 }

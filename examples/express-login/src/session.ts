@@ -14,6 +14,11 @@ export const regenerateSession = (req: Request): Promise<void> =>
 
 export const destroySession = (req: Request): Promise<void> => settled((done) => req.session.destroy(done));
 
+/** Without a session, express-session neither asks the store again nor sends a cookie: nothing is renewed. */
+export function leaveSession(req: Request): void {
+  Reflect.deleteProperty(req, "session");
+}
+
 function settled(call: (done: (error?: unknown) => void) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     call((error) => (error ? reject(error) : resolve()));

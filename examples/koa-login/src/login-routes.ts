@@ -1,19 +1,16 @@
-import { bodyParser } from "@koa/bodyparser";
 import { Router } from "@koa/router";
 import {
   type Account,
+  deviceOf,
   formField,
-  holdsCsrfToken,
-  type LoginSession,
   newCsrfToken,
   profilePage,
-  Refusal,
   type Site,
   signedInSession,
   signInPage,
   type UserDirectory,
 } from "example-login-shared";
-import type { Context, Middleware } from "koa";
+import { csrfToken, form, seeOther } from "./forms.js";
 
 export interface LoginRoutesOptions {
   site: Site;
@@ -45,8 +42,13 @@ export function loginRoutes({ site, accounts, users }: LoginRoutesOptions): Rout
       ctx.body = signInPage(site, { csrf: csrfToken(ctx.session), accounts, refused: name });
       return;
     }
+    const device = deviceOf({
+      app: site.framework,
+      userAgent: ctx.get("user-agent"),
+      address: ctx.ip,
+    });
     // koa-session keeps the content when the id changes, so it is replaced first.
-    ctx.session = signedInSession(user.id, newCsrfToken());
+    ctx.session = signedInSession(user.id, newCsrfToken(), device);
     await ctx.session.regenerate();
     seeOther(ctx, "/");
   });
@@ -57,28 +59,4 @@ export function loginRoutes({ site, accounts, users }: LoginRoutesOptions): Rout
   });
 
   return router;
-}
-
-/** Lets a request through whose body is a form from one of this session's pages. */
-const form: Middleware[] = [
-  (ctx, next) => {
-    if (!ctx.is("application/x-www-form-urlencoded")) throw new Refusal(415);
-    return next();
-  },
-  bodyParser({ enableTypes: ["form"], formLimit: "4kb" }),
-  (ctx, next) => {
-    if (!holdsCsrfToken(ctx.session, ctx.request.body)) throw new Refusal(403);
-    return next();
-  },
-];
-
-/** The token for the session's forms. A first one begins the session. */
-function csrfToken(session: LoginSession): string {
-  session.csrf ??= newCsrfToken();
-  return session.csrf;
-}
-
-function seeOther(ctx: Context, path: string): void {
-  ctx.status = 303;
-  ctx.redirect(path);
 }

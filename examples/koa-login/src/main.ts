@@ -1,20 +1,23 @@
 import { connect } from "@nats-io/transport-node";
-import { readSettings, serve, start } from "example-login-shared";
+import { readSettings, serve, start, storeOptions } from "example-login-shared";
 import { NatsStore } from "koa-session-nats";
 import { createApp } from "./app.js";
 
 const name = "koa-login";
 
 await start(name, async () => {
-  const { host, port, servers, secret, secure } = readSettings(process.env, 3001);
+  const settings = readSettings(process.env, 3001);
+  const { host, port, servers, secret, secure } = settings;
   const nc = await connect({ servers, name, maxReconnectAttempts: -1 });
-  const store = await NatsStore.open(nc);
+  const store = await NatsStore.open(nc, storeOptions(settings));
+  const ending = new AbortController();
 
   await serve({
     name,
     host,
     port,
-    listener: createApp({ store, secret, secure }).callback(),
+    listener: createApp({ store, secret, secure, ending: ending.signal }).callback(),
+    ending,
     async close() {
       await store.close();
       await nc.drain();

@@ -10,6 +10,7 @@ export interface Asset {
 export function readAssets(): Asset[] {
   return [
     { path: "/style.css", type: "text/css; charset=utf-8", content: read("style.css") },
+    { path: "/devices.js", type: "text/javascript; charset=utf-8", content: read("devices.js") },
     { path: "/icon.svg", type: "image/svg+xml", content: read("icon.svg") },
   ];
 }

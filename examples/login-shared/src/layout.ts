@@ -6,8 +6,16 @@ export interface Site {
   framework: string;
 }
 
+export interface LayoutOptions {
+  /** Leave more room for the content. */
+  wide?: boolean;
+  /** Path of a script module. */
+  script?: string;
+}
+
 /** The document around the content of a page. */
-export function layout(site: Site, title: string, content: Html): string {
+export function layout(site: Site, title: string, content: Html, options: LayoutOptions = {}): string {
+  const { wide = false, script } = options;
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -17,8 +25,9 @@ export function layout(site: Site, title: string, content: Html): string {
 <title>${title} · ${site.framework} login</title>
 <link rel="icon" href="/icon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="/style.css">
+${script !== undefined && html`<script type="module" src="${script}"></script>`}
 </head>
-<body>
+<body class="${wide && "wide"}">
 <header class="bar">
 <a class="brand" href="/"><img src="/icon.svg" alt="" width="28" height="28"> Sessions in NATS</a>
 <span class="badge">on ${site.framework}</span>

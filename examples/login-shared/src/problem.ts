@@ -2,10 +2,16 @@
 export class Refusal extends Error {
   override readonly name = "Refusal";
 
-  constructor(readonly status: 403 | 404 | 415 | 421) {
+  /** @param text what the visitor is told; default: the usual words for the status */
+  constructor(
+    readonly status: 401 | 403 | 404 | 415 | 421,
+    readonly text?: ProblemText,
+  ) {
     super(`Refused with status ${status}`);
   }
 }
+
+export type ProblemText = readonly [title: string, message: string];
 
 /** An error as a visitor may see it. */
 export interface Problem {
@@ -20,7 +26,8 @@ export interface Problem {
 export function problemOf(error: unknown): Problem {
   const fromStore = isStoreError(error);
   const status = fromStore ? 503 : statusOf(error);
-  const [title, message] = texts.get(status) ?? otherRefusal;
+  const own = error instanceof Refusal ? error.text : undefined;
+  const [title, message] = own ?? texts.get(status) ?? otherRefusal;
   return { status, title, message, fromStore };
 }
 
@@ -28,6 +35,11 @@ export function problemOf(error: unknown): Problem {
 export function isStoreError(error: unknown): boolean {
   const code = property(error, "code");
   return typeof code === "string" && code.startsWith("ERR_SESSION_");
+}
+
+/** Whether it only means that the visitor left before the answer was complete. */
+export function isVisitorGone(error: unknown): boolean {
+  return goneCodes.has(property(error, "code"));
 }
 
 /** One line for the log. */
@@ -45,12 +57,13 @@ function property(error: unknown, name: string): unknown {
   return typeof error === "object" && error !== null ? Reflect.get(error, name) : undefined;
 }
 
-type Text = readonly [title: string, message: string];
+const goneCodes: ReadonlySet<unknown> = new Set(["ECONNRESET", "EPIPE", "ERR_STREAM_PREMATURE_CLOSE"]);
 
-const otherRefusal: Text = ["This request was refused", "The server could not make sense of it."];
+const otherRefusal: ProblemText = ["This request was refused", "The server could not make sense of it."];
 
-const texts: ReadonlyMap<number, Text> = new Map<number, Text>([
+const texts: ReadonlyMap<number, ProblemText> = new Map<number, ProblemText>([
   [400, otherRefusal],
+  [401, ["Please sign in", "This page is for people who are signed in."]],
   [
     403,
     ["This form is out of date", "Nothing was changed. Open the page again and send the form once more."],

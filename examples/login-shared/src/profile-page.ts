@@ -1,5 +1,6 @@
 import { html } from "./html.js";
 import { layout, type Site } from "./layout.js";
+import { moment } from "./time.js";
 import type { User } from "./users.js";
 
 export interface ProfileView {
@@ -25,8 +26,9 @@ export function profilePage(site: Site, { csrf, user, visits, signedInAt }: Prof
 </div>
 <dl class="facts">
 <div class="counter"><dt>${visits === 1 ? "visit" : "visits"} in this session</dt><dd id="visits">${visits}</dd></div>
-<div><dt>Signed in since</dt><dd><time datetime="${new Date(signedInAt).toISOString()}">${moment(signedInAt)}</time></dd></div>
+<div><dt>Signed in since</dt><dd>${moment(signedInAt)}</dd></div>
 </dl>
+<p class="more"><a href="/devices">Where else you are signed in</a></p>
 <div class="actions">
 <a class="button" href="/">Visit again</a>
 <form method="post" action="/sign-out">
@@ -37,10 +39,6 @@ export function profilePage(site: Site, { csrf, user, visits, signedInAt }: Prof
 </section>`,
   );
 }
-
-const moment = (time: number): string => `${format.format(time)} UTC`;
-
-const format = new Intl.DateTimeFormat("en-GB", { dateStyle: "long", timeStyle: "short", timeZone: "UTC" });
 
 function initials(name: string): string {
   const words = name.split(/\s+/).filter(Boolean);

@@ -16,6 +16,8 @@ export function securityHeaders(secure: boolean): Readonly<Record<string, string
 const contentSecurityPolicy = [
   "default-src 'none'",
   "style-src 'self'",
+  "script-src 'self'",
+  "connect-src 'self'",
   "img-src 'self'",
   "form-action 'self'",
   "base-uri 'none'",

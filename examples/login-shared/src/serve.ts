@@ -7,6 +7,8 @@ export interface ServeOptions {
   listener: RequestListener;
   host: string;
   port: number;
+  /** Aborted first of all when it is time to stop, for answers that have no end of their own. */
+  ending: AbortController;
   /** Called when the last request has been answered. */
   close: () => Promise<void>;
 }
@@ -15,10 +17,10 @@ const requestsEndWithin = 5_000;
 const allEndsWithin = 10_000;
 
 /**
- * Serves until SIGINT or SIGTERM, or until a parent process that holds an IPC channel has gone; then finishes
- * the requests under way, calls `close` and ends the process.
+ * Serves until SIGINT or SIGTERM, or until a parent process that holds an IPC channel has gone; then aborts
+ * `ending`, finishes the requests under way, calls `close` and ends the process.
  */
-export async function serve({ name, listener, host, port, close }: ServeOptions): Promise<void> {
+export async function serve({ name, listener, host, port, ending, close }: ServeOptions): Promise<void> {
   const server = createServer(listener);
   server.listen(port, host);
   await once(server, "listening");
@@ -27,6 +29,7 @@ export async function serve({ name, listener, host, port, close }: ServeOptions)
   const stop = async (): Promise<void> => {
     if (stopping) return;
     stopping = true;
+    ending.abort();
     setTimeout(() => process.exit(1), allEndsWithin).unref();
     try {
       await finishRequests(server);

@@ -1,3 +1,5 @@
+import type { Device } from "./device.js";
+
 /** What the applications keep in a session. */
 export interface LoginSession {
   /** Token of this session's forms. */
@@ -8,9 +10,13 @@ export interface LoginSession {
   signedInAt?: number;
   /** Times the profile was shown. */
   visits?: number;
+  /** Where the sign-in came from. */
+  device?: Device;
+  /** What the next page is to tell, once. */
+  notice?: string;
 }
 
 /** The content of a session that begins with signing in: nothing of an earlier one is carried over. */
-export function signedInSession(userId: string, csrf: string): Required<LoginSession> {
-  return { csrf, userId, signedInAt: Date.now(), visits: 0 };
+export function signedInSession(userId: string, csrf: string, device: Device): LoginSession {
+  return { csrf, userId, signedInAt: Date.now(), visits: 0, device };
 }

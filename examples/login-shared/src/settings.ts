@@ -9,6 +9,8 @@ export interface Settings {
   secret: string;
   /** Whether browsers come over TLS, which a proxy in front of the application ends. */
   secure: boolean;
+  /** How many sessions a person may have at a time; a sign-in beyond it ends the oldest. */
+  maxSessionsPerUser: number | undefined;
 }
 
 /** Reads the settings of a login application from the environment. */
@@ -20,6 +22,7 @@ export function readSettings(env: NodeJS.ProcessEnv, defaultPort: number): Setti
     servers: (env.NATS_URL || "nats://127.0.0.1:4222").split(",").map((url) => url.trim()),
     secret: env.SESSION_SECRET || temporarySecret(production),
     secure: production,
+    maxSessionsPerUser: limitOf(env.MAX_SESSIONS_PER_USER),
   };
 }
 
@@ -29,6 +32,15 @@ function portOf(text: string): number {
     throw new TypeError(`Expected PORT to be a number from 0 to 65535, got ${text}`);
   }
   return port;
+}
+
+function limitOf(text: string | undefined): number | undefined {
+  if (!text) return undefined;
+  const limit = Number(text);
+  if (!/^\d+$/.test(text) || limit < 1) {
+    throw new TypeError(`Expected MAX_SESSIONS_PER_USER to be a whole number, at least 1, got ${text}`);
+  }
+  return limit;
 }
 
 function temporarySecret(production: boolean): string {

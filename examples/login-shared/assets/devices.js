@@ -1,0 +1,234 @@
+// Keeps the devices page as it is true now. Without this script the page works too, it is only not live.
+
+const eventsSilentFor = 40_000;
+const tryAgainAfter = 3_000;
+const doubtFor = 2_000;
+const signInAfter = 3_000;
+
+const format = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+const notice = document.getElementById("notice");
+let events;
+let silence;
+let sending;
+let looking;
+let lookAgain = false;
+let nextLook;
+let endedBy;
+let doubtedAt;
+let signedOut = false;
+
+follow();
+showTimes(shownList());
+const clock = setInterval(() => showTimes(shownList()), 10_000);
+document.addEventListener("submit", (event) => {
+  if (!event.target.matches("[data-live]")) return;
+  event.preventDefault();
+  sending ??= send(event.target).finally(() => {
+    sending = undefined;
+  });
+});
+
+/** Listens to what happens to the person's sessions. */
+function follow() {
+  if (signedOut) return;
+  events?.close();
+  events = new EventSource("/devices/events");
+  events.addEventListener("open", () => {
+    shownList().dataset.live = "";
+    // Something may have happened before anybody listened.
+    look();
+  });
+  events.addEventListener("message", ({ data }) => heed(JSON.parse(data)));
+  events.addEventListener("error", () => {
+    // A stream that breaks comes back by itself, one that is refused does not.
+    if (events.readyState === EventSource.CLOSED) lookIn(tryAgainAfter);
+  });
+  for (const kind of ["open", "message", "beat"]) events.addEventListener(kind, listenOn);
+  listenOn();
+}
+
+function listenOn() {
+  clearTimeout(silence);
+  silence = setTimeout(follow, eventsSilentFor);
+}
+
+function heed(change) {
+  if (change.type === "ended") {
+    events.close();
+    endedBy = change.by;
+    look();
+    return;
+  }
+  const row = rowOf(shownList(), change.handle);
+  if (!row || !["touched", "updated"].includes(change.type)) {
+    look();
+    return;
+  }
+  const seen = row.querySelector(".seen time");
+  if (seen) seen.dateTime = new Date(change.at).toISOString();
+  showTimes(shownList());
+}
+
+/** Fetches the list anew; once more if that is asked for meanwhile. */
+function look() {
+  lookAgain = true;
+  looking ??= (async () => {
+    while (lookAgain && !signedOut) {
+      await sending;
+      lookAgain = false;
+      await fetchList();
+    }
+    looking = undefined;
+  })();
+  return looking;
+}
+
+function lookIn(milliseconds) {
+  clearTimeout(nextLook);
+  nextLook = setTimeout(look, milliseconds);
+}
+
+async function fetchList() {
+  const response = await fetch("/devices/list", { redirect: "manual" }).catch(() => undefined);
+  // As every page does, it sends on to the sign-in page whoever is not signed in.
+  if (response?.type === "opaqueredirect") {
+    // If the session's id was renewed in another tab, its new cookie may still be on its way.
+    doubtedAt ??= performance.now();
+    if (performance.now() - doubtedAt >= doubtFor) return tellSignedOut();
+    tell("Checking whether you are still signed in…", "trouble");
+    lookIn(doubtFor);
+    return;
+  }
+  const text = response?.ok ? await response.text().catch(() => undefined) : undefined;
+  if (text === undefined) {
+    // Whether the session still lives is not known, so nobody is sent away.
+    tell("The list may be out of date: the server cannot be reached just now.", "trouble");
+    lookIn(tryAgainAfter);
+    return;
+  }
+  doubtedAt = undefined;
+  showList(parse(text));
+  if (events.readyState === EventSource.CLOSED) follow();
+}
+
+/** Sends a form without leaving the page. */
+async function send(form) {
+  try {
+    const response = await fetch(form.action, {
+      method: "POST",
+      body: new URLSearchParams(new FormData(form)),
+    });
+    const page = parse(await response.text());
+    if (page.getElementById("devices")) {
+      const change = showList(page);
+      tell(change || page.getElementById("notice").textContent);
+    } else {
+      const problem = page.querySelector("[role=alert]");
+      if (problem) tell(problem.textContent);
+      look();
+    }
+  } catch {
+    tell("Nothing was changed: the server cannot be reached just now. Please try again.");
+  }
+}
+
+/** Shows the list of another document. Rows that are the same stay, so that nothing moves under a finger. */
+function showList(page) {
+  const list = shownList();
+  const next = page.getElementById("devices");
+  if (next.dataset.user !== list.dataset.user) return location.reload();
+  const [rows, nextRows] = [list, next].map((of) => of.querySelector("ul"));
+  list.dataset.now = next.dataset.now;
+  list.dataset.at = String(performance.now());
+  next.dataset.at = list.dataset.at;
+  showTimes(list);
+  showTimes(next);
+
+  const focused = rows.contains(document.activeElement) ? document.activeElement.closest("li") : undefined;
+  const place = focused && [...rows.children].indexOf(focused);
+  const before = new Map([...rows.children].map((row) => [row.dataset.handle, row]));
+  const arrived = [];
+  let at = rows.firstElementChild;
+  for (const row of [...nextRows.children]) {
+    const known = before.get(row.dataset.handle);
+    before.delete(row.dataset.handle);
+    known?.removeAttribute("class");
+    if (known && known === at && known.isEqualNode(row)) {
+      at = at.nextElementSibling;
+      continue;
+    }
+    if (known === at) at = at?.nextElementSibling ?? null;
+    known?.remove();
+    rows.insertBefore(row, at);
+    if (!known) arrived.push(row);
+  }
+  for (const row of before.values()) row.remove();
+
+  if (focused && !focused.isConnected) {
+    const row =
+      rowOf(list, focused.dataset.handle) ?? rows.children[Math.min(place, rows.children.length - 1)];
+    (row?.querySelector("button") ?? document.querySelector("h1")).focus();
+  }
+  for (const row of arrived) if (!("this" in row.dataset)) row.classList.add("arrived");
+  if (notice.className.includes("trouble")) tell("");
+  const change = `${namesOf("Signed in", arrived)}${namesOf("Signed out", [...before.values()])}`;
+  if (change) tell(change);
+  return change;
+}
+
+function tellSignedOut() {
+  signedOut = true;
+  events.close();
+  clearTimeout(silence);
+  clearInterval(clock);
+  const words = document.getElementById("signed-out").content;
+  document.querySelector("main").replaceChildren(words);
+  document.querySelector("h1").focus();
+  document.querySelector("[role=alert]").textContent =
+    endedBy === "expired"
+      ? "Your session has expired. The sign-in page opens in a moment."
+      : "You were signed out on another device. The sign-in page opens in a moment.";
+  setTimeout(() => location.assign("/sign-in"), signInAfter);
+}
+
+function tell(text, kind = "") {
+  notice.className = `notice ${kind}`;
+  if (notice.textContent !== text) notice.textContent = text;
+}
+
+/** Says how long ago devices were seen, by the server's clock. */
+function showTimes(list) {
+  const { now, at = 0 } = list.dataset;
+  const serverNow = Number(now) + performance.now() - Number(at);
+  for (const time of list.querySelectorAll(".seen time")) {
+    const text = ago(serverNow - Date.parse(time.dateTime));
+    if (time.textContent !== text) time.textContent = text;
+  }
+}
+
+function ago(milliseconds) {
+  const minutes = Math.round(milliseconds / 60_000);
+  if (minutes < 1) return "just now";
+  if (minutes < 60) return format.format(-minutes, "minute");
+  if (minutes < 24 * 60) return format.format(-Math.round(minutes / 60), "hour");
+  return format.format(-Math.round(minutes / 60 / 24), "day");
+}
+
+/** One's own row changes its name only, when the session's id is renewed. */
+function namesOf(what, rows) {
+  const names = rows.filter((row) => !("this" in row.dataset)).map((row) => row.dataset.name);
+  if (names.length === 0) return "";
+  return `${what}: ${names.length > 3 ? `${names.length} devices` : names.join(", ")}. `;
+}
+
+function shownList() {
+  return document.getElementById("devices");
+}
+
+function rowOf(list, handle) {
+  return [...list.querySelectorAll("li")].find((row) => row.dataset.handle === handle);
+}
+
+function parse(text) {
+  return new DOMParser().parseFromString(text, "text/html");
+}
