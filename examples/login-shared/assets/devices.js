@@ -73,12 +73,14 @@ function heed(change) {
 function look() {
   lookAgain = true;
   looking ??= (async () => {
+    let isShown = false;
     while (lookAgain && !signedOut) {
       await sending;
       lookAgain = false;
-      await fetchList();
+      isShown = await fetchList();
     }
     looking = undefined;
+    if (isShown && events.readyState === EventSource.CLOSED) follow();
   })();
   return looking;
 }
@@ -88,27 +90,30 @@ function lookIn(milliseconds) {
   nextLook = setTimeout(look, milliseconds);
 }
 
+/** Resolves with whether the list is shown as it is now. */
 async function fetchList() {
   const response = await fetch("/devices/list", { redirect: "manual" }).catch(() => undefined);
   // As every page does, it sends on to the sign-in page whoever is not signed in.
   if (response?.type === "opaqueredirect") {
     // If the session's id was renewed in another tab, its new cookie may still be on its way.
     doubtedAt ??= performance.now();
-    if (performance.now() - doubtedAt >= doubtFor) return tellSignedOut();
-    tell("Checking whether you are still signed in…", "trouble");
-    lookIn(doubtFor);
-    return;
+    if (performance.now() - doubtedAt >= doubtFor) tellSignedOut();
+    else {
+      tell("Checking whether you are still signed in…", "trouble");
+      lookIn(doubtFor);
+    }
+    return false;
   }
   const text = response?.ok ? await response.text().catch(() => undefined) : undefined;
   if (text === undefined) {
     // Whether the session still lives is not known, so nobody is sent away.
     tell("The list may be out of date: the server cannot be reached just now.", "trouble");
     lookIn(tryAgainAfter);
-    return;
+    return false;
   }
   doubtedAt = undefined;
   showList(parse(text));
-  if (events.readyState === EventSource.CLOSED) follow();
+  return true;
 }
 
 /** Sends a form without leaving the page. */
