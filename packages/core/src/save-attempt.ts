@@ -45,6 +45,7 @@ export class SaveAttempt<T extends object> {
   #entered: Ownership | undefined;
   #mayWrite: boolean;
   #mayBeDone = false;
+  #changes = 0;
 
   constructor(context: Context, save: Save<T>) {
     this.#context = context;
@@ -62,6 +63,11 @@ export class SaveAttempt<T extends object> {
   /** Whether an answer was lost, and with it more time than others can have taken. */
   get hasLostAnswer(): boolean {
     return this.#mayBeDone;
+  }
+
+  /** How often others were found to have written. A server without a majority refuses writes without any. */
+  get changes(): number {
+    return this.#changes;
   }
 
   /** Writes; after a conflict it finds out what to write the next time, and gives nothing. */
@@ -94,6 +100,7 @@ export class SaveAttempt<T extends object> {
     if (this.#isGone(theirs)) return this.#gone();
     const revision = entry?.revision ?? 0;
     if (revision !== this.#ground.revision) {
+      this.#changes++;
       this.#ground = {
         revision,
         createdAt: theirs?.metadata.createdAt,

@@ -12,8 +12,8 @@ import type { SaveOptions, SaveResult } from "./types.js";
 /** Writers in other processes may be faster this many times in a row. */
 const MOST_ATTEMPTS = 200;
 
-/** Where time was left for fewer than this, it went by in waiting for answers. */
-const FEW_ATTEMPTS = 4;
+/** Where others have written fewer times than this, the time went by in waiting for the bucket. */
+const FEW_CHANGES = 3;
 
 /** Longest pause between two tries, in ms: longer, and those who need none between two saves would take all. */
 const LONGEST_PAUSE = 8;
@@ -61,16 +61,16 @@ async function saveAgain<T extends object>(
 ): Promise<SaveResult<T>> {
   // Who was before us in the line has written since we looked.
   attempt.expectConflict();
-  let count = 1;
-  for (; count <= MOST_ATTEMPTS; count++) {
+  for (let count = 1; count <= MOST_ATTEMPTS; count++) {
+    const { changes } = attempt;
     const result = await attempt.try();
-    if (!attempt.hasLostAnswer) answered();
+    if (result || attempt.changes > changes) answered();
     if (result) return result;
     const left = deadline - performance.now();
     if (left < timeout / 20) break;
     if (count > 1) await sleep(pauseAfter(count, left / timeout));
   }
-  throw attempt.hasLostAnswer || count < FEW_ATTEMPTS ? heldUp() : contention();
+  throw attempt.hasLostAnswer || attempt.changes < FEW_CHANGES ? heldUp() : contention();
 }
 
 /**

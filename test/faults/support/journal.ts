@@ -11,6 +11,11 @@ export class Journal {
     this.#possible.clear();
   }
 
+  /** There is nothing, as was found without a write: what had no answer before may still happen. */
+  absent(): void {
+    this.#acknowledged = null;
+  }
+
   /** A touch was acknowledged. */
   renewed(expiresAt: number): void {
     this.#expiresAt = Math.max(this.#expiresAt, expiresAt);

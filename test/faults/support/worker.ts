@@ -88,17 +88,22 @@ export class Worker {
 
   #destroy(): Promise<boolean> {
     return this.#run("destroy", null, async () => {
-      await this.store.destroy(this.id);
+      const wasThere = await this.store.destroy(this.id);
       this.#held = null;
-      this.journal.acknowledged(null);
+      if (wasThere) this.journal.acknowledged(null);
+      else this.#absent("destroy");
     });
   }
 
   /** The session is gone: that must have been this worker's own doing, in a destroy that had no answer. */
   #gone(operation: Operation): void {
-    this.#check(operation, null);
-    this.journal.acknowledged(null);
+    this.#absent(operation);
     this.#held = null;
+  }
+
+  #absent(operation: Operation): void {
+    this.#check(operation, null);
+    this.journal.absent();
   }
 
   #check(operation: Operation, record: SessionRecord | null): void {
