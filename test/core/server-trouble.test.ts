@@ -248,7 +248,7 @@ function trouble(connect: (typeof clients)[string]): void {
 
     it("a bucket that is deleted is an error with a code, never null, and can be opened anew", async () => {
       const nc = await connection(server);
-      const store = await open(nc, { timeout: 400 });
+      const store = await open(nc, { timeout: 5000 });
       const each = await operations(store);
       await (await jetstreamManager(nc as never)).streams.delete("KV_sessions");
       for (const [name, run] of Object.entries(each)) {
