@@ -54,6 +54,9 @@ export class History {
   /** Expiries that were acknowledged, and when. */
   readonly expiries: { at: number; expiresAt: number }[] = [];
   readonly loads: { from: number; record: SessionRecord<Data> | null }[] = [];
+  /** When an operation that found no session was over. */
+  readonly missed: number[] = [];
+  destroyingSince: number | undefined;
   destroyedAt: number | undefined;
   operations = 0;
 
@@ -63,12 +66,18 @@ export class History {
    * - A change that was acknowledged is there in the end, unless the same key was changed at the same time or
    *   later.
    * - After a destroy was acknowledged no load finds the session.
+   * - Before a destroy has begun every load, save and touch finds it.
    * - No load sees an earlier expiry than one that was acknowledged before.
    *
    * @param lag how far behind the replica that answers a load may be, in ms
    */
   violations(final: SessionRecord<Data> | null, lag = 0): string[] {
-    return [...this.#lostChanges(final), ...this.#revivals(final, lag), ...this.#shortened(lag)];
+    return [
+      ...this.#lostChanges(final),
+      ...this.#revivals(final, lag),
+      ...this.#missed(),
+      ...this.#shortened(lag),
+    ];
   }
 
   *#lostChanges(final: SessionRecord<Data> | null): Generator<string> {
@@ -97,6 +106,11 @@ export class History {
     }
   }
 
+  *#missed(): Generator<string> {
+    const { destroyingSince = Number.POSITIVE_INFINITY } = this;
+    if (this.missed.some((at) => at < destroyingSince)) yield "the session was not found while it was there";
+  }
+
   *#shortened(lag: number): Generator<string> {
     for (const { from, record } of this.loads) {
       const before = this.expiries.filter(({ at }) => at + lag < from).map(({ expiresAt }) => expiresAt);
@@ -105,15 +119,15 @@ export class History {
   }
 }
 
-/** Runs a schedule, each client with its own store, on a new session of the given id. */
+/** Runs a schedule, each client with its own store, on a new session of the given id, which `first` begins. */
 export async function run(
   schedule: Schedule,
   stores: SessionStore[],
   id: string,
   ttl: number,
+  first = stores[0] as SessionStore,
 ): Promise<History> {
   const history = new History();
-  const first = stores[0] as SessionStore;
   const from = performance.now();
   const { record } = await first.save(id, { a: "first" }, { ttl });
   history.changes.push({ key: "a", value: '"first"', from, until: performance.now() });
@@ -143,12 +157,14 @@ async function runClient(
     const from = performance.now();
     record = await store.load(id);
     history.loads.push({ from, record });
+    if (!record) history.missed.push(performance.now());
     data = record?.data ?? {};
     before = structuredClone(data);
   };
   const acknowledged = (next: SessionRecord<Data> | null) => {
     record = next;
-    if (next) history.expiries.push({ at: performance.now(), expiresAt: next.expiresAt });
+    if (!next) history.missed.push(performance.now());
+    else history.expiries.push({ at: performance.now(), expiresAt: next.expiresAt });
   };
 
   await load();
@@ -159,6 +175,7 @@ async function runClient(
     if (step.do === "set") data[step.key] = `${name}.${count++}`;
     if (step.do === "remove") delete data[step.key];
     if (step.do === "destroy") {
+      history.destroyingSince ??= performance.now();
       await store.destroy(id);
       history.destroyedAt ??= performance.now();
     }

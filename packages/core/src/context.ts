@@ -1,6 +1,7 @@
+import { keyOf, open } from "./encryption.js";
 import { isLive } from "./expiry.js";
 import type { ResolvedOptions } from "./options.js";
-import { decodeMetadata, type Metadata } from "./record.js";
+import { boundTo, decodeMetadata, HEADER, type Metadata } from "./record.js";
 import type { SessionReads } from "./session-reads.js";
 import type { BucketConnection, Entry } from "./wire/index.js";
 
@@ -25,8 +26,14 @@ export interface Context extends BareContext {
 export interface Names {
   /** @throws TypeError for anything but a string */
   handleOf(id: string): string;
+  /** The names that a session may have from the time of older keys, or from before there was one. */
+  olderHandlesOf(id: string): readonly string[];
+  /** A handle of `handleOf` with the older ones of the same session, where its id was met a short time ago. */
+  aliasesOf(handle: string): readonly string[];
   /** @throws TypeError for anything but a non-empty string */
   ownerOf(user: string): string;
+  /** The name of `ownerOf`, then those from the time of older keys. */
+  ownersOf(user: string): readonly string[];
 }
 
 /** A live session as it is stored. */
@@ -42,12 +49,40 @@ export function deadlineOf(context: BareContext): number {
 }
 
 /**
- * The live session in an entry; `null` for a marker and for a session whose time has come.
- * @throws `ERR_SESSION_CORRUPT`
+ * The live session in an entry; `null` for a marker and for a session whose time has come. This is where a
+ * session's bytes come in.
+ *
+ * @param handle the name under which it was asked for; what the entry says of itself may be forged
+ * @throws `ERR_SESSION_CORRUPT`, `ERR_SESSION_KEY_UNKNOWN`
  */
-export function liveSession(context: BareContext, entry: Entry | null): StoredSession | null {
-  if (!entry || entry.deleted) return null;
+export function liveSession(context: BareContext, handle: string, entry: Entry | null): StoredSession | null {
+  const metadata = liveMetadata(context, entry);
+  if (!entry || !metadata) return null;
+  return { revision: entry.revision, value: openEntry(context, handle, entry, metadata), metadata };
+}
+
+/**
+ * What stands with the live session in an entry, from its headers alone.
+ * @throws `ERR_SESSION_CORRUPT`; `ERR_SESSION_KEY_UNKNOWN` for a session that was moved to a name that cannot be
+ * made without the key
+ */
+export function liveMetadata(context: BareContext, entry: Entry | null): Metadata | null {
+  if (!entry) return null;
+  if (entry.deleted) {
+    if (entry.header(HEADER.renamedTo) !== "") keyOf(context.options.encryption, entry.header(HEADER.key));
+    return null;
+  }
   const metadata = decodeMetadata(entry.header);
-  if (!isLive(metadata, Date.now(), context.options)) return null;
-  return { revision: entry.revision, value: entry.value, metadata };
+  return isLive(metadata, Date.now(), context.options) ? metadata : null;
+}
+
+/** The serialised session in an entry. @throws `ERR_SESSION_CORRUPT`, `ERR_SESSION_KEY_UNKNOWN` */
+export function openEntry(
+  context: BareContext,
+  handle: string,
+  entry: Entry,
+  metadata: Metadata,
+): Uint8Array {
+  const bound = boundTo(context.keyStart + handle, metadata, entry.header(HEADER.renamedTo));
+  return open(context.options.encryption, entry.header(HEADER.key), entry.value, bound);
 }

@@ -13,6 +13,7 @@
  * - `ERR_SESSION_TOO_LARGE`: the session does not fit into one message. The stored one is as it was.
  * - `ERR_SESSION_SERIALIZE`: the data cannot be serialised. The stored session is as it was.
  * - `ERR_SESSION_CORRUPT`: what is stored is not a session that this version can read.
+ * - `ERR_SESSION_KEY_UNKNOWN`: the session is encrypted with a key that the store was not given. It is not lost.
  * - `ERR_SESSION_CONFLICT`: with `onConflict: "error"`, somebody else changed the session since it was loaded.
  * - `ERR_SESSION_CONTENTION`: other writers were faster too many times in a row.
  * - `ERR_SESSION_LIMIT`: with `onLimit: "refuse"`, the user has as many sessions as they may. Nothing was stored.
@@ -31,6 +32,7 @@ export type SessionErrorCode =
   | "ERR_SESSION_TOO_LARGE"
   | "ERR_SESSION_SERIALIZE"
   | "ERR_SESSION_CORRUPT"
+  | "ERR_SESSION_KEY_UNKNOWN"
   | "ERR_SESSION_CONFLICT"
   | "ERR_SESSION_CONTENTION"
   | "ERR_SESSION_LIMIT"

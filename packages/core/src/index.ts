@@ -10,6 +10,8 @@ export type {
   ChangesOptions,
   ChangeType,
   CountOptions,
+  EncryptionKey,
+  EncryptionOptions,
   MissedChanges,
   NatsConnectionLike,
   RotateOptions,

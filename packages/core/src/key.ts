@@ -1,4 +1,5 @@
 import { hash } from "node:crypto";
+import type { Names } from "./context.js";
 
 /** A handle is the SHA-256 of the session id in base64url: 43 characters, no padding. */
 const HANDLE = /^[A-Za-z0-9_-]{43}$/;
@@ -14,7 +15,7 @@ const BUCKET = /^[A-Za-z0-9_-]+$/;
  * id; hashing is what keeps a hostile one (`*`, `>`, dots, 10 kB) from addressing anything but its own entry.
  */
 export function handleOf(id: string): string {
-  if (typeof id !== "string") throw new TypeError(`Expected the session id to be a string, got ${typeof id}`);
+  checkId(id);
   // UTF-8 turns every lone surrogate into the same replacement character; two such ids must not meet.
   if (!id.isWellFormed()) return hash("sha256", Buffer.from(`utf16le:${id}`, "utf16le"), "base64url");
   return hash("sha256", id, "base64url");
@@ -34,13 +35,31 @@ export function isBucketName(value: string): boolean {
 
 /** The name under which a user stands in headers and keys: any name is valid, as any session id is. */
 export function ownerOf(user: string): string {
-  if (typeof user !== "string" || user === "") {
-    throw new TypeError(
-      `Expected the user to be a non-empty string, got ${user === "" ? '""' : typeof user}`,
-    );
-  }
-  return handleOf(user);
+  return handleOf(checkUser(user));
 }
+
+/** @throws TypeError for anything but a string */
+export function checkId(id: string): string {
+  if (typeof id !== "string") throw new TypeError(`Expected the session id to be a string, got ${typeof id}`);
+  return id;
+}
+
+/** @throws TypeError for anything but a non-empty string */
+export function checkUser(user: string): string {
+  if (typeof user === "string" && user !== "") return user;
+  throw new TypeError(`Expected the user to be a non-empty string, got ${user === "" ? '""' : typeof user}`);
+}
+
+const NO_NAMES: readonly string[] = [];
+
+/** The names in a store without encryption. */
+export const plainNames: Names = {
+  handleOf,
+  ownerOf,
+  olderHandlesOf: () => NO_NAMES,
+  aliasesOf: (handle) => [handle],
+  ownersOf: (user) => [ownerOf(user)],
+};
 
 /** Where the session keys of one application begin: `[prefix.]s.`; the handle follows. */
 export function sessionKeyStart(prefix: string | undefined): string {

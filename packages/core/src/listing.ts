@@ -1,6 +1,7 @@
-import { type Context, deadlineOf, liveSession, type StoredSession } from "./context.js";
+import { type Context, deadlineOf, liveMetadata, liveSession, type StoredSession } from "./context.js";
 import { destroyEntry } from "./destroy.js";
 import { isHandle } from "./key.js";
+import { moveOf } from "./move.js";
 import { type Entry, walk } from "./wire/index.js";
 
 /** An entry that is a session of this store, with its handle. */
@@ -9,7 +10,10 @@ export interface Listed {
   readonly entry: Entry;
 }
 
-/** All entries of this store in batches, each session once, also one that is written all the time. */
+/**
+ * All entries of this store in batches, each session once, also one that is written all the time. What is on its
+ * way to another name is among them, as a marker.
+ */
 export async function* listEntries(context: Context): AsyncGenerator<Listed[]> {
   const { bucket, keyStart } = context;
   const { first, last } = await bucket.state();
@@ -20,7 +24,7 @@ export async function* listEntries(context: Context): AsyncGenerator<Listed[]> {
     const listed: Listed[] = [];
     for (const entry of batch) {
       const handle = bucket.keyOf(entry.subject).slice(keyStart.length);
-      if (entry.deleted || !isHandle(handle) || seen.has(handle)) continue;
+      if ((entry.deleted && !moveOf(entry)?.isUnderWay) || !isHandle(handle) || seen.has(handle)) continue;
       seen.add(handle);
       listed.push({ handle, entry });
     }
@@ -29,11 +33,20 @@ export async function* listEntries(context: Context): AsyncGenerator<Listed[]> {
 }
 
 /** The live session of a listed entry; `null` also for one that cannot be read, which must not hide the others. */
-export function listedSession(context: Context, { entry }: Listed): StoredSession | null {
+export function listedSession(context: Context, { handle, entry }: Listed): StoredSession | null {
   try {
-    return liveSession(context, entry);
+    return liveSession(context, handle, entry);
   } catch {
     return null;
+  }
+}
+
+/** Whether a listed entry is a live session, from its headers alone. */
+export function isLiveListed(context: Context, { entry }: Listed): boolean {
+  try {
+    return liveMetadata(context, entry) !== null;
+  } catch {
+    return false;
   }
 }
 
@@ -41,7 +54,7 @@ export function listedSession(context: Context, { entry }: Listed): StoredSessio
 export async function countLive(context: Context): Promise<number> {
   let count = 0;
   for await (const batch of listEntries(context)) {
-    for (const listed of batch) if (listedSession(context, listed)) count++;
+    for (const listed of batch) if (isLiveListed(context, listed)) count++;
   }
   return count;
 }
@@ -49,8 +62,6 @@ export async function countLive(context: Context): Promise<number> {
 /** Ends every session, one by one, so that each end is told like any other. */
 export async function clearSessions(context: Context): Promise<void> {
   for await (const batch of listEntries(context)) {
-    await Promise.all(
-      batch.map(({ handle, entry }) => destroyEntry(context, handle, entry, deadlineOf(context))),
-    );
+    await Promise.all(batch.map(({ handle, entry }) => destroyEntry(context, handle, entry)));
   }
 }

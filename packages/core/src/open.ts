@@ -1,4 +1,5 @@
 import { SessionStoreError } from "./errors.js";
+import { namesBy } from "./keyed-names.js";
 import { reopenable } from "./opening.js";
 import { type ResolvedOptions, resolveOptions } from "./options.js";
 import { NatsSessionStore } from "./store.js";
@@ -23,7 +24,7 @@ export function openSessionStore<T extends object = SessionData>(
   } catch (error) {
     return Promise.reject(error);
   }
-  return reopenable(async () => {
+  const open = async () => {
     const connection = await connected(nc, resolved.timeout);
     if (typeof connection?.publish !== "function" || typeof connection.status !== "function") {
       throw new TypeError("Expected a NATS connection, as `connect()` of @nats-io/transport-node gives it");
@@ -36,7 +37,8 @@ export function openSessionStore<T extends object = SessionData>(
       throw error;
     }
     return store;
-  });
+  };
+  return reopenable(open, namesBy(resolved));
 }
 
 /** A promise of a connection may take as long as it likes, and fail with whatever it likes; an opening may not. */

@@ -1,5 +1,6 @@
+import type { Names } from "./context.js";
 import { SessionStoreError } from "./errors.js";
-import { handleOf, ownerOf } from "./key.js";
+import { plainNames } from "./key.js";
 import type {
   CacheStats,
   ChangesOptions,
@@ -25,13 +26,24 @@ export type SessionStoreSource<T extends object = SessionData> =
 // biome-ignore lint/suspicious/noExplicitAny: stores of any data
 type Open = () => PromiseLike<SessionStore<any>>;
 
-/** How to try again what a promise of `openSessionStore` was for. */
-const openers = new WeakMap<object, Open>();
+/** The names that a store gives, which need no opening. */
+type Namer = Pick<Names, "handleOf" | "ownerOf">;
+
+interface Opening {
+  readonly open: Open;
+  readonly names: Namer;
+}
+
+/** How to try again what a promise of `openSessionStore` was for, and what is known before it is there. */
+const openings = new WeakMap<object, Opening>();
 
 /** Runs `open` and remembers it, so that a failed opening can be tried again. */
-export function reopenable<T extends object>(open: () => Promise<SessionStore<T>>): Promise<SessionStore<T>> {
+export function reopenable<T extends object>(
+  open: () => Promise<SessionStore<T>>,
+  names: Namer,
+): Promise<SessionStore<T>> {
   const opening = open();
-  openers.set(opening, open);
+  openings.set(opening, { open, names });
   return opening;
 }
 
@@ -44,7 +56,7 @@ export function sessionStoreFrom<T extends object>(source: SessionStoreSource<T>
   if (typeof source === "function") return new OpeningStore<T>(source, call(source));
   if (typeof source === "object" && source !== null) {
     if ("load" in source) return source;
-    if ("then" in source) return new OpeningStore<T>(openers.get(source) as Open | undefined, source);
+    if ("then" in source) return new OpeningStore<T>(openings.get(source)?.open, source);
   }
   throw new TypeError(
     "Expected a session store of `openSessionStore`, a promise of one, or a function that opens one",
@@ -52,8 +64,12 @@ export function sessionStoreFrom<T extends object>(source: SessionStoreSource<T>
 }
 
 /** What a function throws at once is a failed opening like any other. */
-async function call<T extends object>(open: () => PromiseLike<SessionStore<T>>): Promise<SessionStore<T>> {
-  return open();
+function call<T extends object>(open: () => PromiseLike<SessionStore<T>>): PromiseLike<SessionStore<T>> {
+  try {
+    return open();
+  } catch (error) {
+    return Promise.reject(error);
+  }
 }
 
 class OpeningStore<T extends object> implements SessionStore<T> {
@@ -62,9 +78,12 @@ class OpeningStore<T extends object> implements SessionStore<T> {
   #opened: SessionStore<T> | undefined;
   #failed = false;
   #closed = false;
+  #names: Namer;
 
   constructor(open: Open | undefined, first: PromiseLike<SessionStore<T>>) {
     this.#open = open;
+    // Of a function of the caller's own, how its store gives names is known when it is open.
+    this.#names = openings.get(first)?.names ?? plainNames;
     this.#opening = this.#watch(first);
   }
 
@@ -89,11 +108,16 @@ class OpeningStore<T extends object> implements SessionStore<T> {
   }
 
   handleOf(id: string): string {
-    return handleOf(id);
+    return this.#names.handleOf(id);
+  }
+
+  isOf(id: string, record: SessionRecord<T>): boolean {
+    // A record comes from the open store; without one there is nothing to compare.
+    return this.#opened?.isOf(id, record) ?? false;
   }
 
   ownerOf(user: string): string {
-    return ownerOf(user);
+    return this.#names.ownerOf(user);
   }
 
   async destroyHandle(handle: string, options?: { user?: string | undefined }): Promise<boolean> {
@@ -171,6 +195,7 @@ class OpeningStore<T extends object> implements SessionStore<T> {
     watched.then(
       (store) => {
         this.#opened = store;
+        this.#names = store;
       },
       () => {
         this.#failed = true;

@@ -1,3 +1,4 @@
+import { type Encryption, resolveEncryption } from "./encryption-keys.js";
 import { isBucketName, isPrefix } from "./key.js";
 import type { Resolve } from "./merge.js";
 import type { CacheLimits } from "./near-cache.js";
@@ -38,6 +39,7 @@ export interface ResolvedOptions {
   readonly user: ((data: object) => unknown) | undefined;
   readonly maxSessionsPerUser: number | undefined;
   readonly onLimit: "end-oldest" | "refuse";
+  readonly encryption: Encryption | undefined;
 }
 
 type Check = (value: unknown) => string | undefined;
@@ -83,6 +85,8 @@ const CHECKS: { readonly [name in keyof Required<SessionStoreOptions>]: Check } 
     isCache,
   ),
   serializer: fits("an object with the functions `stringify` and `parse`", isSerializer),
+  // Checked where the keys are derived, by messages that quote nothing of it.
+  encryption: () => undefined,
 };
 
 /**
@@ -137,6 +141,7 @@ export function resolveOptions(given: SessionStoreOptions = {}): ResolvedOptions
     user: options.user,
     maxSessionsPerUser: options.maxSessionsPerUser,
     onLimit: options.onLimit ?? "end-oldest",
+    encryption: options.encryption === undefined ? undefined : resolveEncryption(options.encryption),
     resolve: options.resolve ?? ((_key, { ours }) => ours),
   };
 }

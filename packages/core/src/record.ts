@@ -36,6 +36,12 @@ export const HEADER = {
   owner: "Session-Owner",
   index: "Session-Index",
   movedTo: "Session-Moved-To",
+  /** The key that an encrypted value opens with; in the marker of a renamed session, the key of its new name. */
+  key: "Session-Key",
+  /** In the marker of a session that was given the name of another key: its new handle. */
+  renamedTo: "Session-Renamed-To",
+  /** In the same marker once the session is in its new place: the revision that the marker had before. */
+  renamedAt: "Session-Renamed-At",
 } as const;
 
 const WRITES: ReadonlySet<string> = new Set<WriteKind>(["create", "update", "touch", "destroy"]);
@@ -52,6 +58,14 @@ export function encodeMetadata(metadata: Metadata): [name: string, value: string
     headers.push([HEADER.owner, owner], [HEADER.index, `${since} ${listedUntil} ${indexRevision}`]);
   }
   return headers;
+}
+
+/**
+ * What an encrypted value is bound to: its place and all that is stored beside it. With any of it exchanged the
+ * value does not open. None of the parts can hold a line break.
+ */
+export function boundTo(key: string, metadata: Metadata, renamedTo = ""): string {
+  return [key, renamedTo, ...encodeMetadata(metadata).map(([name, value]) => `${name}: ${value}`)].join("\n");
 }
 
 /**

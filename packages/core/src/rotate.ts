@@ -1,3 +1,4 @@
+import { find } from "./by-id.js";
 import { contention } from "./contention.js";
 import { type Context, deadlineOf, liveSession, type StoredSession } from "./context.js";
 import { destroySession } from "./destroy.js";
@@ -8,7 +9,7 @@ import { serialize } from "./serializer.js";
 import { admit, endOldest } from "./session-limit.js";
 import { StoredRecord } from "./stored-record.js";
 import type { RotateOptions, SaveResult } from "./types.js";
-import { leave, ownerIn, ownershipOf, withdraw } from "./user-index.js";
+import { leave, ownershipOf, ownersIn, withdraw } from "./user-index.js";
 import { removeSession, writeSession } from "./write.js";
 
 const GONE = { outcome: "gone", record: null } as const;
@@ -20,22 +21,23 @@ const GONE = { outcome: "gone", record: null } as const;
  */
 export async function rotateSession<T extends object>(
   context: Context,
-  handle: string,
+  handles: readonly string[],
   newHandle: string,
   data: T,
   { record: given, ttl, source = data, newSource = source }: RotateOptions<T>,
 ): Promise<SaveResult<T>> {
-  if (handle === newHandle) throw new TypeError("Expected the new session id to be another than the old one");
+  if (handles.includes(newHandle))
+    throw new TypeError("Expected the new session id to be another than the old one");
   const { options } = context;
-  const record = StoredRecord.of(given, handle);
+  const record = StoredRecord.of(given, handles);
   const lifeFor = (stored: T) => lifeOf(typeof ttl === "function" ? ttl(stored) : ttl, options);
   if (lifeFor(data) <= 0) {
-    await destroySession(context, handle);
+    await Promise.all(handles.map((handle) => destroySession(context, handle)));
     return GONE;
   }
   const ours = { data, value: await serialize(data, options.serializer) };
   const base = StoredRecord.baseOf(record, source);
-  const rotation = new Rotation(context, { handle, newHandle, lifeFor });
+  const rotation = new Rotation(context, { handles, handle: record.handle, newHandle, lifeFor });
   try {
     for (let stored = await rotation.current(record); stored; stored = await rotation.found(record)) {
       const content = await settle(options, ours, base, stored.value);
@@ -57,6 +59,9 @@ export async function rotateSession<T extends object>(
 }
 
 interface Ids<T> {
+  /** All names of the old id. */
+  readonly handles: readonly string[];
+  /** The one that the session has. */
   readonly handle: string;
   readonly newHandle: string;
   readonly lifeFor: (data: T) => number;
@@ -71,15 +76,19 @@ interface Stored {
 class Rotation<T extends object> {
   readonly #context: Context;
   readonly #ids: Ids<T>;
+  #handle: string;
   readonly #deadline: number;
   /** What stands in the user index for the new id. */
   #entered: Ownership | undefined;
+  /** The names of the user, the newest first. */
+  #owners: readonly string[] = [];
   /** An answer to the end of the old one was lost. */
   #mayBeDone = false;
 
   constructor(context: Context, ids: Ids<T>) {
     this.#context = context;
     this.#ids = ids;
+    this.#handle = ids.handle;
     this.#deadline = deadlineOf(context);
   }
 
@@ -93,10 +102,15 @@ class Rotation<T extends object> {
   /** What is stored under the old id now; `null` when it is gone, or begun again. */
   async found({ createdAt }: StoredRecord<T>): Promise<StoredSession | null> {
     if (performance.now() > this.#deadline) throw contention();
-    const key = this.#context.keyStart + this.#ids.handle;
+    const key = this.#context.keyStart + this.#handle;
     const entry = await this.#context.bucket.entries.readFromLeader(key, this.#deadline);
-    const theirs = liveSession(this.#context, entry);
-    return theirs?.metadata.createdAt === createdAt ? theirs : null;
+    const theirs = liveSession(this.#context, this.#handle, entry);
+    if (theirs?.metadata.createdAt === createdAt) return theirs;
+    const { handles } = this.#ids;
+    const renamed = handles.length > 1 ? await find(this.#context, handles, handles) : null;
+    if (renamed?.session.metadata.createdAt !== createdAt) return null;
+    this.#handle = renamed.handle;
+    return renamed.session;
   }
 
   /** Stores the session under its new id; nothing where its time is over. */
@@ -106,8 +120,8 @@ class Rotation<T extends object> {
     const now = Date.now();
     const expiresAt = expiryOf(now, lifeFor(data), createdAt, this.#context.options);
     if (expiresAt <= now) return undefined;
-    const owner = ownerIn(this.#context, data, before);
-    const ownership = await this.#enter(owner, before, expiresAt);
+    const owners = ownersIn(this.#context, data, before);
+    const ownership = await this.#enter(owners, before, expiresAt);
     const metadata: Metadata = { createdAt, expiresAt, write: "create", ownership };
     const write = { handle, value, metadata, expected: undefined };
     for (;;) {
@@ -119,7 +133,8 @@ class Rotation<T extends object> {
 
   /** @returns whether it is ended by this; not when somebody has written it, or ended it, since it was read */
   async endOld({ metadata: stored, revision }: StoredSession): Promise<boolean> {
-    const { handle, newHandle } = this.#ids;
+    const { newHandle } = this.#ids;
+    const handle = this.#handle;
     const key = this.#context.keyStart + handle;
     const metadata: Metadata = { ...stored, write: "destroy" };
     // By `movedTo` an end of ours is told from another's when the answer to it was lost.
@@ -140,24 +155,25 @@ class Rotation<T extends object> {
 
   /** @throws `ERR_SESSION_LIMIT` */
   async #enter(
-    owner: string | undefined,
+    owners: readonly string[],
     before: Ownership | undefined,
     expiresAt: number,
   ): Promise<Ownership | undefined> {
     const { newHandle: handle } = this.#ids;
-    const since = before?.owner === owner ? before?.since : undefined;
-    const owned = { handle, owner, before: this.#entered, since, expiresAt };
+    const since = before && owners.includes(before.owner) ? before.since : undefined;
+    const owned = { handle, owners, before: this.#entered, since, expiresAt };
     const entered = await ownershipOf(this.#context, owned, this.#deadline);
-    if (this.#entered && this.#entered.owner !== owner) withdraw(this.#context, handle, this.#entered);
+    if (this.#entered && this.#entered.owner !== owners[0]) withdraw(this.#context, handle, this.#entered);
     const isNew = entered !== undefined && entered !== this.#entered && since === undefined;
     this.#entered = entered;
-    if (isNew) await admit(this.#context, handle, entered);
+    this.#owners = owners;
+    if (isNew) await admit(this.#context, handle, entered, owners);
     return entered;
   }
 
   /** Who has become another's by this is one more of theirs. */
   async #afterSignIn(before: Ownership | undefined): Promise<void> {
-    const owner = this.#entered?.owner;
-    if (owner !== undefined && owner !== before?.owner) await endOldest(this.#context, owner);
+    const wasTheirs = before !== undefined && this.#owners.includes(before.owner);
+    if (this.#entered && !wasTheirs) await endOldest(this.#context, this.#owners);
   }
 }

@@ -9,7 +9,7 @@ import { isSame } from "./serializer.js";
 import { admit, endOldest } from "./session-limit.js";
 import { StoredRecord } from "./stored-record.js";
 import type { SaveResult } from "./types.js";
-import { leave, ownerIn, ownershipOf, putRight, withdraw } from "./user-index.js";
+import { leave, ownershipOf, ownersIn, putRight, withdraw } from "./user-index.js";
 import { isOurs, writeSession } from "./write.js";
 
 /** What is to be saved. */
@@ -43,6 +43,8 @@ export class SaveAttempt<T extends object> {
   #metadata: Metadata | undefined;
   /** What stands in the user index because of this save. */
   #entered: Ownership | undefined;
+  /** The names of the user, the newest first. */
+  #owners: readonly string[] = [];
   #mayWrite: boolean;
   #mayBeDone = false;
   #changes = 0;
@@ -92,7 +94,7 @@ export class SaveAttempt<T extends object> {
     const { handle, deadline, value: ours } = this.#save;
     const key = this.#context.keyStart + handle;
     const entry = await this.#context.bucket.entries.readFromLeader(key, deadline);
-    const theirs = liveSession(this.#context, entry);
+    const theirs = liveSession(this.#context, handle, entry);
     const metadata = this.#metadata;
     if (this.#mayBeDone && metadata && theirs && isOurs(theirs, this.#content?.value ?? ours, metadata)) {
       return this.#stored(theirs.revision, metadata);
@@ -128,9 +130,10 @@ export class SaveAttempt<T extends object> {
   #ownershipFor(data: T, expiresAt: number): Ownership | undefined | Promise<Ownership> {
     const { handle, deadline } = this.#save;
     const { ownership: stored } = this.#ground;
-    const owner = ownerIn(this.#context, data, stored);
-    const before = this.#entered?.owner === owner ? this.#entered : stored;
-    const ownership = ownershipOf(this.#context, { handle, owner, before, expiresAt }, deadline);
+    const owners = ownersIn(this.#context, data, stored);
+    const before = this.#entered && this.#entered.owner === owners[0] ? this.#entered : stored;
+    this.#owners = owners;
+    const ownership = ownershipOf(this.#context, { handle, owners, before, expiresAt }, deadline);
     return ownership instanceof Promise ? ownership.then((entered) => this.#enter(entered)) : ownership;
   }
 
@@ -139,13 +142,15 @@ export class SaveAttempt<T extends object> {
     if (this.#entered?.owner !== ownership.owner) withdraw(this.#context, this.#save.handle, this.#entered);
     this.#entered = ownership;
     if (this.#isNewTo(ownership)) {
-      await admit(this.#context, this.#save.handle, ownership);
+      await admit(this.#context, this.#save.handle, ownership, this.#owners);
     }
     return ownership;
   }
 
+  /** Whether it was not this user's before, under any name of theirs. */
   #isNewTo({ owner }: Ownership): boolean {
-    return this.#ground.ownership?.owner !== owner;
+    const before = this.#ground.ownership?.owner;
+    return before !== owner && (before === undefined || !this.#owners.includes(before));
   }
 
   /** Whether an earlier merge took something from the other side that the holder never saw. */
@@ -188,7 +193,7 @@ export class SaveAttempt<T extends object> {
     if (ownership && this.#isNewTo(ownership)) {
       const { owner } = ownership;
       this.#context.later(() => putRight(this.#context, owner, this.#save.handle));
-      await endOldest(this.#context, owner);
+      await endOldest(this.#context, this.#owners);
     }
     const { handle, value: ours, source } = this.#save;
     const { data, value } = this.#content ?? this.#save;

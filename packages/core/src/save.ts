@@ -30,7 +30,7 @@ export async function saveSession<T extends object>(
   const { options } = context;
   const lifeFor = (stored: T) => lifeOf(typeof ttl === "function" ? ttl(stored) : ttl, options);
   const deadline = deadlineOf(context);
-  const record = given && StoredRecord.of(given, handle);
+  const record = given && StoredRecord.of(given, [handle]);
   if (lifeFor(data) <= 0) {
     await destroySession(context, handle);
     return GONE;

@@ -3,7 +3,7 @@ import { destroySession } from "./destroy.js";
 import { SessionStoreError } from "./errors.js";
 import { HEADER, type Ownership } from "./record.js";
 import { indexKey, withdraw } from "./user-index.js";
-import { BATCH, indexedSessions } from "./user-sessions.js";
+import { BATCH, type Indexed, indexedSessions } from "./user-sessions.js";
 
 /** A sign-in that is under way holds its place for this many timeouts; then it counts as given up. */
 const PLACE_HELD = 3;
@@ -14,23 +14,23 @@ const PLACE_HELD = 3;
  * oldest, for the server has numbered them. So however many sign in at a time, in whatever processes, exactly as
  * many stay as are allowed.
  */
-export async function endOldest(context: Context, owner: string): Promise<void> {
+export async function endOldest(context: Context, owners: readonly string[]): Promise<void> {
   const { maxSessionsPerUser: most, onLimit } = context.options;
   if (most === undefined || onLimit !== "end-oldest") return;
   for (let haveMoved = true; haveMoved; ) {
-    const tooMany = await beyond(context, owner, most);
+    const tooMany = await beyond(context, owners, most);
     haveMoved = false;
     await inBatches(tooMany, async (handle) => {
       // Was it ended by others, or given another id?
-      if (!(await destroySession(context, handle, owner))) haveMoved = true;
+      if (!(await destroySession(context, handle, owners))) haveMoved = true;
     });
   }
 }
 
 /** The sessions of a user beyond so many, which have been theirs longest. */
-async function beyond(context: Context, owner: string, most: number): Promise<string[]> {
+async function beyond(context: Context, owners: readonly string[], most: number): Promise<string[]> {
   const sessions: { readonly handle: string; readonly since: number }[] = [];
-  for await (const batch of indexedSessions(context, owner, "leader")) {
+  for await (const batch of indexedSessions(context, owners, "leader")) {
     for (const { handle, session } of batch) {
       if (session) sessions.push({ handle, since: session.ownership.since });
     }
@@ -48,15 +48,20 @@ async function beyond(context: Context, owner: string, most: number): Promise<st
  *
  * @throws `ERR_SESSION_LIMIT`
  */
-export async function admit(context: Context, handle: string, ownership: Ownership): Promise<void> {
+export async function admit(
+  context: Context,
+  handle: string,
+  ownership: Ownership,
+  owners: readonly string[],
+): Promise<void> {
   const { maxSessionsPerUser: most, onLimit } = context.options;
   if (most === undefined || onLimit !== "refuse") return;
   const places = new Set<number | undefined>();
-  const unclear: string[] = [];
-  for await (const batch of indexedSessions(context, ownership.owner, "leader")) {
-    for (const { handle: other, session } of batch) {
-      if (other === handle) continue;
-      if (session) places.add(session.ownership.since);
+  const unclear: Indexed[] = [];
+  for await (const batch of indexedSessions(context, owners, "leader")) {
+    for (const other of batch) {
+      if (other.handle === handle) continue;
+      if (other.session) places.add(other.session.ownership.since);
       else unclear.push(other);
     }
   }
@@ -71,8 +76,12 @@ export async function admit(context: Context, handle: string, ownership: Ownersh
 }
 
 /** The place of an index entry without a session, if it is a sign-in that was entered before ours and may still be stored. */
-async function placeUnderWay(context: Context, handle: string, ours: Ownership): Promise<number | undefined> {
-  const key = indexKey(context, ours.owner, handle);
+async function placeUnderWay(
+  context: Context,
+  { owner, handle }: Indexed,
+  ours: Ownership,
+): Promise<number | undefined> {
+  const key = indexKey(context, owner, handle);
   const entry = await context.bucket.entries.readFromLeader(key, deadlineOf(context));
   if (!entry || entry.deleted || entry.revision > ours.indexRevision) return undefined;
   if (Date.now() - entry.writtenAt() >= PLACE_HELD * context.options.timeout) return undefined;

@@ -1,4 +1,4 @@
-import { type BareContext, deadlineOf, liveSession, type StoredSession } from "./context.js";
+import { type BareContext, deadlineOf, liveMetadata, liveSession, type StoredSession } from "./context.js";
 import { isLive } from "./expiry.js";
 import type { NearCache } from "./near-cache.js";
 import type { Entry } from "./wire/index.js";
@@ -69,14 +69,14 @@ export class SessionReads {
     let session: StoredSession | null = null;
     try {
       const entry = await bucket.entries.read(keyStart + handle, deadlineOf(this.#context), this.#isLive);
-      session = liveSession(this.#context, entry);
+      session = liveSession(this.#context, handle, entry);
       return session;
     } finally {
       if (underWay) this.#cache?.end(handle, underWay, session);
     }
   }
 
-  #isLive = (entry: Entry): boolean => liveSession(this.#context, entry) !== null;
+  #isLive = (entry: Entry): boolean => liveMetadata(this.#context, entry) !== null;
 
   /** What is kept may have come to its end meanwhile. */
   #alive(session: StoredSession): StoredSession | null {

@@ -1,18 +1,19 @@
+import { destroyById, findOlder, handlesOf, isOf, saveById, touchById } from "./by-id.js";
 import { ChangeFeed } from "./change-feed.js";
 import { ChangeReader } from "./change-reader.js";
 import type { BareContext, Context, StoredSession } from "./context.js";
 import { destroySession } from "./destroy.js";
 import { SessionStoreError } from "./errors.js";
-import { handleOf, indexKeyStart, isHandle, ownerOf, sessionKeyStart } from "./key.js";
-import { clearSessions, countLive, listEntries, listedSession } from "./listing.js";
+import { indexKeyStart, isHandle, sessionKeyStart } from "./key.js";
+import { namesBy } from "./keyed-names.js";
+import { clearSessions, countLive, isLiveListed, listEntries, listedSession } from "./listing.js";
 import { NearCache } from "./near-cache.js";
 import type { ResolvedOptions } from "./options.js";
 import { rotateSession } from "./rotate.js";
-import { saveSession } from "./save.js";
 import { deserialize } from "./serializer.js";
 import { SessionReads } from "./session-reads.js";
 import { StoredRecord } from "./stored-record.js";
-import { isTouchDue, touchSession } from "./touch.js";
+import { isTouchDue } from "./touch.js";
 import type {
   CacheStats,
   ChangesOptions,
@@ -44,7 +45,7 @@ export class NatsSessionStore<T extends object = SessionData> implements Session
     const context: BareContext = {
       bucket,
       options,
-      names: { handleOf, ownerOf },
+      names: namesBy(options),
       keyStart: sessionKeyStart(options.prefix),
       indexStart: indexKeyStart(options.prefix),
       later: (task) => void this.#run(task).catch(() => {}),
@@ -63,16 +64,18 @@ export class NatsSessionStore<T extends object = SessionData> implements Session
     return this.#run(async () => {
       const handle = this.handleOf(id);
       const session = await this.#context.reads.read(handle);
-      return session && this.#recordOf(handle, session);
+      if (session) return this.#recordOf(handle, session);
+      const found = await findOlder(this.#context, id);
+      return found && this.#recordOf(found.handle, found.session);
     });
   }
 
   save(id: string, data: T, options: SaveOptions<T> = {}): Promise<SaveResult<T>> {
-    return this.#run(async () => saveSession(this.#context, this.handleOf(id), data, options));
+    return this.#run(async () => saveById(this.#context, id, data, options));
   }
 
   touch(id: string, record: SessionRecord<T>, options: TouchOptions = {}): Promise<TouchResult<T>> {
-    return this.#run(async () => touchSession(this.#context, this.handleOf(id), record, options));
+    return this.#run(async () => touchById(this.#context, id, record, options));
   }
 
   isTouchDue(record: SessionRecord<T>, options: TouchOptions = {}): boolean {
@@ -80,11 +83,15 @@ export class NatsSessionStore<T extends object = SessionData> implements Session
   }
 
   destroy(id: string): Promise<boolean> {
-    return this.#run(async () => destroySession(this.#context, this.handleOf(id)));
+    return this.#run(async () => destroyById(this.#context, id));
   }
 
   handleOf(id: string): string {
     return this.#context.names.handleOf(id);
+  }
+
+  isOf(id: string, record: SessionRecord<T>): boolean {
+    return isOf(this.#context, id, record);
   }
 
   ownerOf(user: string): string {
@@ -94,20 +101,20 @@ export class NatsSessionStore<T extends object = SessionData> implements Session
   destroyHandle(handle: string, { user }: { user?: string | undefined } = {}): Promise<boolean> {
     return this.#run(async () => {
       if (typeof handle !== "string") throw new TypeError(`Expected a handle, got ${typeof handle}`);
-      const owner = user === undefined ? undefined : this.ownerOf(user);
-      return isHandle(handle) && destroySession(this.#context, handle, owner);
+      const owners = user === undefined ? undefined : this.#context.names.ownersOf(user);
+      return isHandle(handle) && destroySession(this.#context, handle, owners);
     });
   }
 
   rotate(id: string, newId: string, data: T, options: RotateOptions<T>): Promise<SaveResult<T>> {
     return this.#run(async () =>
-      rotateSession(this.#context, this.handleOf(id), this.handleOf(newId), data, options),
+      rotateSession(this.#context, handlesOf(this.#context, id), this.handleOf(newId), data, options),
     );
   }
 
   async *listOf(user: string): AsyncGenerator<UserSession<T>, undefined> {
-    const owner = this.#listed(user);
-    for await (const batch of this.#steps(newestFirst(this.#context, owner))) {
+    const owners = this.#listed(user);
+    for await (const batch of this.#steps(newestFirst(this.#context, owners))) {
       for (const session of batch) {
         const record = await this.#readable(session.handle, session);
         if (record) yield Object.assign(record, { lastWriteAt: session.writtenAt });
@@ -116,12 +123,15 @@ export class NatsSessionStore<T extends object = SessionData> implements Session
   }
 
   destroyOf(user: string, { except }: { except?: string | undefined } = {}): Promise<number> {
-    return this.#run(async () => destroyAllOf(this.#context, this.#listed(user), except));
+    return this.#run(async () => {
+      const spared = except === undefined ? [] : this.#context.names.aliasesOf(except);
+      return destroyAllOf(this.#context, this.#listed(user), spared);
+    });
   }
 
   async *ids(): AsyncGenerator<string, undefined> {
     for await (const batch of this.#steps(listEntries(this.#context))) {
-      for (const listed of batch) if (listedSession(this.#context, listed)) yield listed.handle;
+      for (const listed of batch) if (isLiveListed(this.#context, listed)) yield listed.handle;
     }
   }
 
@@ -185,8 +195,8 @@ export class NatsSessionStore<T extends object = SessionData> implements Session
   }
 
   /** @throws TypeError where the store was not told how to name users */
-  #listed(user: string): string {
-    if (this.#context.options.user) return this.ownerOf(user);
+  #listed(user: string): readonly string[] {
+    if (this.#context.options.user) return this.#context.names.ownersOf(user);
     throw new TypeError("Expected the store to be opened with `user`, which names the user of a session");
   }
 

@@ -42,10 +42,16 @@ export class StoredRecord<T extends object> implements SessionRecord<T> {
     this.#held = held;
   }
 
-  /** The same session, stored again unchanged. */
-  renewed(revision: number, metadata: Metadata): StoredRecord<T> {
-    const { handle, data } = this;
+  /** The same session, stored again unchanged, under another of its names perhaps. */
+  renewed(revision: number, metadata: Metadata, handle = this.handle): StoredRecord<T> {
+    const { data } = this;
     return new StoredRecord({ handle, data, revision, metadata, value: this.#value, held: this.#held });
+  }
+
+  /** The same for a session that was found under another of its names. What is there now may be newer. */
+  under(handle: string): StoredRecord<T> {
+    if (handle === this.handle) return this;
+    return this.renewed(this.revision, StoredRecord.storedOf(this).metadata, handle);
   }
 
   /** The bytes that are stored. */
@@ -74,12 +80,16 @@ export class StoredRecord<T extends object> implements SessionRecord<T> {
     return record.#held?.source === source ? record.#held.value : record.#value;
   }
 
-  /** @throws TypeError unless it is a record of this session that came from a store */
-  static of<T extends object>(record: SessionRecord<T>, handle: string): StoredRecord<T> {
+  /**
+   * @param handles the names of the session that it must be of
+   * @throws TypeError unless it is a record of this session that came from a store
+   */
+  static of<T extends object>(record: SessionRecord<T>, handles: readonly string[]): StoredRecord<T> {
     if (!(record instanceof StoredRecord)) {
       throw new TypeError("Expected `record` to be what `load` or `save` gave, not a copy of it");
     }
-    if (record.handle !== handle) throw new TypeError("Expected `record` to be of the same session id");
+    if (!handles.includes(record.handle))
+      throw new TypeError("Expected `record` to be of the same session id");
     return record;
   }
 }

@@ -4,7 +4,7 @@ import type { Metadata } from "./record.js";
 import { deserialize } from "./serializer.js";
 import { StoredRecord } from "./stored-record.js";
 import type { SessionRecord, TouchOptions, TouchResult } from "./types.js";
-import { ownerIn, ownershipOf } from "./user-index.js";
+import { ownershipOf, ownersIn } from "./user-index.js";
 import type { WriteAnswer } from "./wire/index.js";
 import { isOurs, writeSession } from "./write.js";
 
@@ -35,7 +35,7 @@ export async function touchSession<T extends object>(
   const { options, bucket } = context;
   const life = lifeOf(ttl, options);
   const deadline = deadlineOf(context);
-  const record = StoredRecord.of(given, handle);
+  const record = StoredRecord.of(given, [handle]);
   const value = StoredRecord.valueOf(record);
 
   for (;;) {
@@ -47,17 +47,15 @@ export async function touchSession<T extends object>(
     if (isLive(record, now, options)) {
       if (isTouchTooSoon(record.expiresAt, expiresAt, life, options)) return { outcome: "skipped", record };
       const before = StoredRecord.ownershipOf(record);
-      const owner = before?.owner ?? (await ownerStored(context, value));
-      const ownership = ownershipOf(context, { handle, owner, before, expiresAt }, deadline);
+      const owners = before ? [before.owner] : await ownersStored(context, value);
+      const ownership = ownershipOf(context, { handle, owners, before, expiresAt }, deadline);
       metadata = { ...metadata, ownership: ownership instanceof Promise ? await ownership : ownership };
       answer = await writeSession(context, { handle, value, metadata, expected: revision }, deadline);
     }
     if (typeof answer === "number") return { outcome: "touched", record: record.renewed(answer, metadata) };
 
-    const theirs = liveSession(
-      context,
-      await bucket.entries.readFromLeader(context.keyStart + handle, deadline),
-    );
+    const entry = await bucket.entries.readFromLeader(context.keyStart + handle, deadline);
+    const theirs = liveSession(context, handle, entry);
     // Begun again under the same id is another session.
     if (theirs?.metadata.createdAt !== createdAt) return { outcome: "gone", record: null };
     if (answer === "lost" && isOurs(theirs, value, metadata)) {
@@ -69,7 +67,7 @@ export async function touchSession<T extends object>(
 }
 
 /** Whose session it is by what is stored: what the caller has made of the data since they were loaded is not. */
-async function ownerStored(context: Context, value: Uint8Array): Promise<string | undefined> {
+async function ownersStored(context: Context, value: Uint8Array): Promise<readonly string[]> {
   const { user, serializer } = context.options;
-  return user && ownerIn(context, await deserialize(value, serializer), undefined);
+  return user ? ownersIn(context, await deserialize(value, serializer), undefined) : [];
 }

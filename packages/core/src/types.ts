@@ -1,3 +1,4 @@
+import type { KeyObject } from "node:crypto";
 import type { Resolve } from "./merge.js";
 
 /** What a session holds when the caller names no type of its own. */
@@ -9,7 +10,10 @@ export type SessionData = Record<string, unknown>;
  * by hand or copied.
  */
 export interface SessionRecord<T extends object = SessionData> {
-  /** The session's public name: SHA-256 of its id, base64url. Safe to show, log and use in a URL. */
+  /**
+   * The session's public name: SHA-256 of its id, base64url. Safe to show, log and use in a URL. With `encryption`
+   * it is an HMAC, and the one of an older key until the session is moved.
+   */
   readonly handle: string;
   /** The caller's own copy; changing it does not change what is stored. */
   readonly data: T;
@@ -161,6 +165,8 @@ export interface SessionStore<T extends object = SessionData> {
   destroy(id: string): Promise<boolean>;
   /** The public name of a session. */
   handleOf(id: string): string;
+  /** Whether a record is of this session, also under a name from the time of an older key. */
+  isOf(id: string, record: SessionRecord<T>): boolean;
   /** Ends the session of this handle, if it is `user`'s where one is given; false for what is not a live session's handle. */
   destroyHandle(handle: string, options?: { user?: string | undefined }): Promise<boolean>;
   /**
@@ -274,6 +280,31 @@ export interface SessionStoreOptions {
   cache?: boolean | { max?: number | undefined; maxStale?: number | undefined } | undefined;
   /** Default: JSON. */
   serializer?: SessionSerializer | undefined;
+  /** Encrypts what is stored, with AES-256-GCM. Default: none. See {@link EncryptionOptions}. */
+  encryption?: EncryptionOptions | undefined;
+}
+
+/** A key to encrypt sessions with. */
+export interface EncryptionKey {
+  /** Stored beside each value: 1 to 64 letters, digits, `-` and `_`. It never gets another key. */
+  readonly id: string;
+  /** 32 random bytes: as they are, as a secret `KeyObject`, or in base64. */
+  readonly key: Uint8Array | KeyObject | string;
+}
+
+/**
+ * Encryption at rest. The names of sessions and users in the bucket are then made with the key too, so handles are
+ * other ones than without it. What was stored with an older key, or without one, is found and is moved to the
+ * newest at its next write.
+ */
+export interface EncryptionOptions {
+  /** The first key writes, all of them read. Every process that uses the bucket needs the same ones. */
+  readonly keys: readonly EncryptionKey[];
+  /**
+   * Whether sessions are read that are stored without encryption. With `false` they are refused with
+   * `ERR_SESSION_CORRUPT`. Default: true.
+   */
+  readonly allowPlain?: boolean | undefined;
 }
 
 /**

@@ -17,7 +17,8 @@ const LIVES = 2;
 /** A session that is about to be written. */
 export interface Owned {
   readonly handle: string;
-  readonly owner: string | undefined;
+  /** The names of its user, the newest first; none where it is nobody's. */
+  readonly owners: readonly string[];
   /** As it is stored now. */
   readonly before?: Ownership | undefined;
   /** Since when it is theirs, where that was under another id; see {@link Ownership}. */
@@ -31,31 +32,32 @@ export interface Owned {
  */
 export function ownershipOf(
   context: Context,
-  { handle, owner, before, since, expiresAt }: Owned,
+  { handle, owners, before, since, expiresAt }: Owned,
   deadline: number,
 ): Ownership | undefined | Promise<Ownership> {
+  const [owner] = owners;
   if (owner === undefined) return undefined;
-  const kept = before?.owner === owner ? before : undefined;
-  if (kept && kept.listedUntil >= expiresAt) return kept;
+  const kept = before && owners.includes(before.owner) ? before : undefined;
+  if (kept?.owner === owner && kept.listedUntil >= expiresAt) return kept;
   return enter(context, { handle, owner, since: kept?.since ?? since, expiresAt }, deadline);
 }
 
 /**
- * Whose session these data are. A store that was given no `user` leaves the owner as it is: another process may
+ * The names of the user whose session these data are, the newest first. A store that was given no `user` leaves the owner as it is: another process may
  * know better.
  *
  * @throws TypeError when `user` returns anything but a non-empty string or `undefined`
  */
-export function ownerIn(context: Context, data: object, before: Ownership | undefined): string | undefined {
+export function ownersIn(context: Context, data: object, before: Ownership | undefined): readonly string[] {
   const { user } = context.options;
-  if (!user) return before?.owner;
+  if (!user) return before ? [before.owner] : [];
   const name: unknown = user(data);
-  if (name === undefined) return undefined;
+  if (name === undefined) return [];
   if (typeof name !== "string" || name === "") {
     const got = name === "" ? "an empty one" : name === null ? "null" : typeof name;
     throw new TypeError(`Expected \`user\` to return a non-empty string or undefined, got ${got}`);
   }
-  return context.names.ownerOf(name);
+  return context.names.ownersOf(name);
 }
 
 interface Entry {
@@ -128,7 +130,8 @@ export async function putRight(context: Context, owner: string, handle: string):
   const deadline = deadlineOf(context);
   const entry = await entries.readFromLeader(indexKey(context, owner, handle), deadline);
   if (entry && !entry.deleted) return;
-  const session = liveSession(context, await entries.readFromLeader(context.keyStart + handle, deadline));
+  const stored = await entries.readFromLeader(context.keyStart + handle, deadline);
+  const session = liveSession(context, handle, stored);
   const ownership = session?.metadata.ownership;
   if (!session || ownership?.owner !== owner) return;
   const { since } = ownership;

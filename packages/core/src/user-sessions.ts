@@ -1,6 +1,7 @@
 import { type Context, deadlineOf, liveSession, type StoredSession } from "./context.js";
 import { destroySession } from "./destroy.js";
 import { isHandle } from "./key.js";
+import { moveOf, moveTarget } from "./move.js";
 import type { Ownership } from "./record.js";
 import { indexKey, putRight, removeIndexEntry } from "./user-index.js";
 import type { Entry } from "./wire/index.js";
@@ -21,6 +22,7 @@ export interface OwnedSession extends StoredSession {
 
 /** An index entry with its session. */
 export interface Indexed {
+  readonly owner: string;
   readonly handle: string;
   /** `null` where there is none, or none that is this user's any more, or one that cannot be read. */
   readonly session: OwnedSession | null;
@@ -29,26 +31,24 @@ export interface Indexed {
 }
 
 /**
- * What stands in the index under a user, in batches, in no particular order: each live session once. One that has
+ * What stands in the index under the names of a user, in batches, in no particular order: each live session once. One that has
  * left its place may have been given another id meanwhile, so it is looked again until no more have left.
  *
  * @param from whom to ask for the sessions: `"leader"` for who must not take an ended one for live
  */
 export async function* indexedSessions(
   context: Context,
-  owner: string,
+  owners: readonly string[],
   from: "leader" | "any" = "any",
 ): AsyncGenerator<Indexed[]> {
-  const start = indexKey(context, owner, "");
   const done = new Set<string>();
   const left = new Set<string>();
   for (let mayHaveMoved = true; mayHaveMoved; ) {
     mayHaveMoved = false;
-    for await (const keys of context.bucket.entries.keys(`${start}*`, () => deadlineOf(context))) {
-      const handles = keys.map((key) => key.slice(start.length));
-      const open = handles.filter((handle) => isHandle(handle) && !done.has(handle));
+    for await (const places of placesOf(context, owners)) {
+      const open = places.filter(({ handle }) => !done.has(handle));
       for (let next = 0; next < open.length; next += BATCH) {
-        const batch = await readAll(context, owner, open.slice(next, next + BATCH), from);
+        const batch = await readAll(context, owners, open.slice(next, next + BATCH), from);
         for (const { handle, isStale } of batch) {
           mayHaveMoved ||= isStale && !left.has(handle);
           (isStale ? left : done).add(handle);
@@ -59,14 +59,27 @@ export async function* indexedSessions(
   }
 }
 
+async function* placesOf(context: Context, owners: readonly string[]): AsyncGenerator<Place[]> {
+  for (const owner of owners) {
+    const start = indexKey(context, owner, "");
+    for await (const keys of context.bucket.entries.keys(`${start}*`, () => deadlineOf(context))) {
+      const handles = keys.map((key) => key.slice(start.length));
+      yield handles.filter(isHandle).map((handle) => ({ owner, handle }));
+    }
+  }
+}
+
 /** The live sessions of a user, newest first, in batches. Of many, only the order is held in memory. */
-export async function* newestFirst(context: Context, owner: string): AsyncGenerator<OwnedSession[]> {
-  const order: { readonly handle: string; readonly createdAt: number }[] = [];
+export async function* newestFirst(
+  context: Context,
+  owners: readonly string[],
+): AsyncGenerator<OwnedSession[]> {
+  const order: (Place & { readonly createdAt: number })[] = [];
   const firsts: OwnedSession[] = [];
-  for await (const batch of indexedSessions(context, owner)) {
-    for (const { handle, session } of batch) {
+  for await (const batch of indexedSessions(context, owners)) {
+    for (const { owner, handle, session } of batch) {
       if (!session) continue;
-      order.push({ handle, createdAt: session.metadata.createdAt });
+      order.push({ owner, handle, createdAt: session.metadata.createdAt });
       if (firsts.length < BATCH) firsts.push(session);
     }
   }
@@ -76,19 +89,29 @@ export async function* newestFirst(context: Context, owner: string): AsyncGenera
   }
   order.sort((one, other) => other.createdAt - one.createdAt);
   for (let next = 0; next < order.length; next += BATCH) {
-    const handles = order.slice(next, next + BATCH).map(({ handle }) => handle);
-    yield (await readAll(context, owner, handles)).flatMap(({ session }) => session ?? []);
+    const batch = await readAll(context, owners, order.slice(next, next + BATCH));
+    yield batch.flatMap(({ session }) => session ?? []);
   }
 }
 
-/** Ends a user's sessions, but for one perhaps; those that begin meanwhile too. @returns how many it ended */
-export async function destroyAllOf(context: Context, owner: string, except?: string): Promise<number> {
+/**
+ * Ends a user's sessions, but for one perhaps, which is given by the names known of it; those that begin meanwhile
+ * too.
+ *
+ * @returns how many it ended
+ */
+export async function destroyAllOf(
+  context: Context,
+  owners: readonly string[],
+  except: readonly string[],
+): Promise<number> {
+  const spared = [...except, ...(await newPlacesOf(context, except))];
   let count = 0;
   for (let haveMoved = true; haveMoved; ) {
     haveMoved = false;
-    for await (const batch of indexedSessions(context, owner)) {
-      const others = batch.filter(({ handle, session }) => session && handle !== except);
-      const ended = await Promise.all(others.map(({ handle }) => destroySession(context, handle, owner)));
+    for await (const batch of indexedSessions(context, owners)) {
+      const others = batch.filter(({ handle, session }) => session && !spared.includes(handle));
+      const ended = await Promise.all(others.map(({ handle }) => destroySession(context, handle, owners)));
       for (const wasLive of ended) if (wasLive) count++;
       // Was it ended by others, or given another id?
       haveMoved ||= ended.includes(false);
@@ -97,23 +120,40 @@ export async function destroyAllOf(context: Context, owner: string, except?: str
   return count;
 }
 
+/** Where sessions were moved to, if they were. */
+async function newPlacesOf(context: Context, handles: readonly string[]): Promise<string[]> {
+  if (!context.options.encryption) return [];
+  const deadline = deadlineOf(context);
+  const places = handles.filter(isHandle).map(async (handle) => {
+    const entry = await context.bucket.entries.readFromLeader(context.keyStart + handle, deadline);
+    return moveTarget(context, handle, entry, deadline);
+  });
+  return (await Promise.all(places)).flatMap((handle) => handle ?? []);
+}
+
+/** Where an index entry is. */
+interface Place {
+  readonly owner: string;
+  readonly handle: string;
+}
+
 async function readAll(
   context: Context,
-  owner: string,
-  handles: string[],
+  owners: readonly string[],
+  places: Place[],
   from: "leader" | "any" = "any",
 ): Promise<Indexed[]> {
   const deadline = deadlineOf(context);
-  const indexed = await Promise.all(handles.map((handle) => read(context, owner, handle, deadline, from)));
+  const indexed = await Promise.all(places.map((place) => read(context, owners, place, deadline, from)));
   const stale = indexed.filter(({ isStale }) => isStale);
-  if (stale.length > 0) context.later(() => clean(context, owner, stale));
+  if (stale.length > 0) context.later(() => clean(context, owners, stale));
   return indexed;
 }
 
 async function read(
   context: Context,
-  owner: string,
-  handle: string,
+  owners: readonly string[],
+  { owner, handle }: Place,
   deadline: number,
   from: "leader" | "any",
 ): Promise<Indexed> {
@@ -123,29 +163,37 @@ async function read(
     from === "leader"
       ? await entries.readFromLeader(key, deadline)
       : await entries.read(key, deadline, (found) => indexed(found).session !== null);
-  return indexed(entry);
+  const result = indexed(entry);
+  // It is under its new name then, which is in the index already.
+  if (result.isStale && moveOf(entry)?.isUnderWay) await moveTarget(context, handle, entry, deadline);
+  return result;
 
   function indexed(found: Entry | null): Indexed {
     try {
-      const session = liveSession(context, found);
+      const session = liveSession(context, handle, found);
       const ownership = session?.metadata.ownership;
-      if (!found || !session || ownership?.owner !== owner) return { handle, session: null, isStale: true };
+      if (!found || !session || !ownership || !owners.includes(ownership.owner)) {
+        return { owner, handle, session: null, isStale: true };
+      }
       const writtenAt = found.writtenAt();
-      return { handle, session: { ...session, handle, ownership, writtenAt }, isStale: false };
+      return { owner, handle, session: { ...session, handle, ownership, writtenAt }, isStale: false };
     } catch {
       // What cannot be read must not hide the others, and may be read again one day.
-      return { handle, session: null, isStale: false };
+      return { owner, handle, session: null, isStale: false };
     }
   }
 }
 
 /** Removes index entries that were left behind, by a crash or by sessions that have expired. */
-async function clean(context: Context, owner: string, stale: Indexed[]): Promise<void> {
-  for (const { handle } of stale) {
+async function clean(context: Context, owners: readonly string[], stale: Indexed[]): Promise<void> {
+  for (const place of stale) {
+    const { owner, handle } = place;
     const key = indexKey(context, owner, handle);
     const entry = await context.bucket.entries.readFromLeader(key, deadlineOf(context));
     if (!entry || entry.deleted) continue;
     if (Date.now() - entry.writtenAt() < LEFT_BEHIND * context.options.timeout) continue;
+    // A move that was broken off may have been brought to its end since.
+    if (!(await read(context, owners, place, deadlineOf(context), "leader")).isStale) continue;
     await removeIndexEntry(context, key, entry.revision);
     await putRight(context, owner, handle);
   }

@@ -1,8 +1,9 @@
 import type { Context, StoredSession } from "./context.js";
+import { seal } from "./encryption.js";
 import { ttlSeconds } from "./expiry.js";
-import { encodeMetadata, HEADER, type Metadata } from "./record.js";
+import { boundTo, encodeMetadata, HEADER, type Metadata } from "./record.js";
 import { isSame } from "./serializer.js";
-import type { WriteAnswer } from "./wire/index.js";
+import type { Header, WriteAnswer } from "./wire/index.js";
 
 /** A session's entry as it is to be stored. */
 export interface SessionWrite {
@@ -22,8 +23,7 @@ export async function writeSession(
 ): Promise<WriteAnswer> {
   const write = {
     key: context.keyStart + handle,
-    value,
-    headers: encodeMetadata(metadata),
+    ...sealed(context, { handle, value, metadata }),
     expected,
     ttlSeconds: ttlSeconds(metadata.expiresAt, Date.now()),
   };
@@ -46,6 +46,8 @@ export interface Removal {
   readonly expected: number | undefined;
   /** The handle under which the session goes on. */
   readonly movedTo?: string | undefined;
+  /** For the marker of a session that is given another name; see `move.ts`. */
+  readonly content?: { readonly value: Uint8Array; readonly headers: Header[] } | undefined;
 }
 
 /**
@@ -57,14 +59,15 @@ const MARKER_SLACK = 60;
 /** Puts a delete marker in place of a session, which outlives what is left of its life. */
 export async function removeSession(
   context: Context,
-  { handle, metadata, expected, movedTo }: Removal,
+  { handle, metadata, expected, movedTo, content }: Removal,
   deadline: number,
 ): Promise<WriteAnswer> {
-  const headers = encodeMetadata(metadata);
+  const headers = content?.headers ?? encodeMetadata(metadata);
   if (movedTo !== undefined) headers.push([HEADER.movedTo, movedTo]);
   const removal = {
     key: context.keyStart + handle,
     headers,
+    ...(content && { value: content.value }),
     expected,
     ttlSeconds: ttlSeconds(metadata.expiresAt, Date.now()) + MARKER_SLACK,
   };
@@ -74,6 +77,17 @@ export async function removeSession(
   } finally {
     written(null);
   }
+}
+
+/** A value and what goes beside it, as they are stored: encrypted where the store has keys. */
+export function sealed(
+  { options: { encryption }, keyStart }: Context,
+  { handle, value, metadata, renamedTo }: Omit<SessionWrite, "expected"> & { readonly renamedTo?: string },
+): { readonly value: Uint8Array; readonly headers: Header[] } {
+  const headers: Header[] = encodeMetadata(metadata);
+  if (!encryption) return { value, headers };
+  const { keyId, value: bytes } = seal(encryption, value, boundTo(keyStart + handle, metadata, renamedTo));
+  return { value: bytes, headers: [...headers, [HEADER.key, keyId]] };
 }
 
 /** Whether what is stored is exactly what a write of ours was to store: its answer was lost, the write was not. */

@@ -65,7 +65,7 @@ export class NatsStore extends session.Store {
   /** Writes of one session object, in the order they were asked for. */
   readonly #turns = new Turns();
 
-  /** Sessions that are being created, by handle. */
+  /** Sessions that are being created, by id. */
   readonly #creating = new Map<string, Promise<unknown>>();
 
   /** @param source a store of `openSessionStore`, a promise of one, or a function that opens one */
@@ -225,17 +225,16 @@ export class NatsStore extends session.Store {
 
   async #destroy(id: string): Promise<void> {
     // What is being created by a save that nobody waited for is to be found.
-    await this.#creating.get(this.sessions.handleOf(id))?.catch(() => {});
+    await this.#creating.get(id)?.catch(() => {});
     await this.sessions.destroy(id);
   }
 
   async #whileCreating<T>(id: string, saving: Promise<T>): Promise<T> {
-    const handle = this.sessions.handleOf(id);
-    this.#creating.set(handle, saving);
+    this.#creating.set(id, saving);
     try {
       return await saving;
     } finally {
-      if (this.#creating.get(handle) === saving) this.#creating.delete(handle);
+      if (this.#creating.get(id) === saving) this.#creating.delete(id);
     }
   }
 

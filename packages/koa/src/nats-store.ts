@@ -137,7 +137,7 @@ export class NatsStore extends EventEmitter<NatsStoreEvents> {
   /** What is known of the request's session, unless it has another key by now (after `regenerate`). */
   #loadedOf(key: string, ctx: unknown): SessionRecord<KoaSessionData> | undefined {
     const record = isObject(ctx) ? this.#loaded.get(ctx) : undefined;
-    return record?.handle === this.sessions.handleOf(key) ? record : undefined;
+    return record && this.sessions.isOf(key, record) ? record : undefined;
   }
 }
 

@@ -180,9 +180,12 @@ export class Entries {
     return this.#publish(write, deadline, NO_HEADERS);
   }
 
-  /** Replaces an entry by a delete marker, which the official clients understand too (ADR-8). */
-  remove(write: Omit<Write, "value">, deadline: number): Promise<WriteAnswer> {
-    return this.#publish({ ...write, value: EMPTY }, deadline, DELETED);
+  /** Replaces an entry by a delete marker, which the official clients understand too (ADR-8); seldom with a value. */
+  remove(
+    write: Omit<Write, "value"> & { readonly value?: Uint8Array },
+    deadline: number,
+  ): Promise<WriteAnswer> {
+    return this.#publish({ value: EMPTY, ...write }, deadline, DELETED);
   }
 
   async #publish(write: Write, deadline: number, extra: readonly Header[]): Promise<WriteAnswer> {

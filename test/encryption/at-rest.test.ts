@@ -1,0 +1,189 @@
+import { openSessionStore, type SessionStore } from "nats-session-store";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Connection, newBucket, type Variant, variants } from "../support/variants.js";
+import { encryptionBy } from "./keys.js";
+import { RawBucket } from "./stored.js";
+
+const SECRET = "a word that stands nowhere";
+
+describe.each(variants().filter(({ name }) => name.startsWith("@nats-io")))(
+  "an encrypted session over $name",
+  (variant: Variant) => {
+    let nc: Connection;
+    let store: SessionStore;
+    let raw: RawBucket;
+    const bucket = newBucket();
+    const options = { bucket, touchAfter: 0, user: (data: { user?: string }) => data.user };
+    const keyOf = (id: string) => `s.${store.handleOf(id)}`;
+
+    beforeAll(async () => {
+      nc = await variant.connect();
+      store = await openSessionStore(nc, { ...options, encryption: encryptionBy("k1") });
+      raw = new RawBucket(nc, bucket);
+    });
+    afterAll(async () => {
+      await store.close();
+      await nc.close();
+    });
+
+    it("is read as it was saved, and stands nowhere in the bucket as it is", async () => {
+      const data = { user: "ada@example.org", word: SECRET };
+      await store.save("plain-looking-id", data);
+      expect((await store.load("plain-looking-id"))?.data).toEqual(data);
+      const { headers, value } = await raw.get(keyOf("plain-looking-id"));
+      expect(headers["Session-Key"]).toBe("k1");
+      expect(value.length).toBe(12 + 16 + JSON.stringify(data).length);
+      const everything = [Buffer.from(value).toString("latin1"), JSON.stringify(headers), keyOf("x")].join();
+      for (const text of [SECRET, "ada", "plain-looking-id"]) expect(everything).not.toContain(text);
+    });
+
+    it("has names that nobody can make without the key", async () => {
+      const plain = await openSessionStore(nc, options);
+      await store.save("one", { user: "grace" });
+      expect(store.handleOf("one")).toMatch(/^[A-Za-z0-9_-]{43}$/);
+      expect(store.handleOf("one")).not.toBe(plain.handleOf("one"));
+      expect(store.ownerOf("grace")).not.toBe(plain.ownerOf("grace"));
+      expect(store.ownerOf("one")).not.toBe(store.handleOf("one"));
+      const other = await openSessionStore(nc, { bucket, encryption: encryptionBy("k2") });
+      expect(other.handleOf("one")).not.toBe(store.handleOf("one"));
+      const keys = await raw.keys();
+      expect(keys).toContain(`u.${store.ownerOf("grace")}.${store.handleOf("one")}`);
+      for (const name of [plain.handleOf("one"), plain.ownerOf("grace")]) {
+        expect(keys.join()).not.toContain(name);
+      }
+      await Promise.all([plain.close(), other.close()]);
+    });
+
+    it("is another value each time it is written, also when nothing has changed", async () => {
+      const { record } = await store.save("again", { n: 1 });
+      const first = await raw.get(keyOf("again"));
+      await store.touch("again", record as never);
+      const second = await raw.get(keyOf("again"));
+      expect(Buffer.from(second.value).equals(first.value)).toBe(false);
+      expect((await store.load("again"))?.data).toEqual({ n: 1 });
+    });
+
+    describe("is refused", () => {
+      const refused = async (id: string) => {
+        await expect(store.load(id)).rejects.toMatchObject({ code: "ERR_SESSION_CORRUPT" });
+      };
+      const begin = async (id: string) => {
+        await store.save(id, { user: "ada", id }, { ttl: 60_000 });
+        return raw.get(keyOf(id));
+      };
+
+      it("under another session's name", async () => {
+        const one = await begin("swap-1");
+        const two = await begin("swap-2");
+        await raw.put(keyOf("swap-1"), two);
+        await raw.put(keyOf("swap-2"), one);
+        await refused("swap-1");
+        await refused("swap-2");
+      });
+
+      it("under another session's name, when the entry says that it is that session", async () => {
+        const one = await begin("posing-1");
+        await begin("posing-2");
+        const posing = { ...one.headers, "Nats-Subject": `$KV.${bucket}.${keyOf("posing-1")}` };
+        const { headers: create } = await import("@nats-io/nats-core");
+        const list = create();
+        for (const [name, text] of Object.entries(posing)) {
+          if (!name.startsWith("Nats-") || name === "Nats-Subject") list.set(name, text);
+        }
+        nc.publish(`$KV.${bucket}.${keyOf("posing-2")}`, one.value, { headers: list as never });
+        await nc.flush();
+        await refused("posing-2");
+      });
+
+      it("with the value of an earlier write and the metadata of a later one", async () => {
+        const before = await begin("mixed");
+        await store.save("mixed", { n: 2 });
+        const after = await raw.get(keyOf("mixed"));
+        await raw.put(keyOf("mixed"), { headers: after.headers, value: before.value });
+        await refused("mixed");
+      });
+
+      it.each([
+        ["Session-Created", (text: string) => String(Number(text) + 1000)],
+        ["Session-Expires", (text: string) => String(Number(text) + 60_000)],
+        ["Session-Write", () => "touch"],
+        ["Session-Owner", () => "A".repeat(43)],
+        ["Session-Index", (text: string) => text.replace(/^\d+/, "1")],
+        ["Session-Renamed-To", () => "A".repeat(43)],
+      ])("with another %s", async (name, change) => {
+        const id = `changed ${name}`;
+        const { headers, value } = await begin(id);
+        await raw.put(keyOf(id), { value, headers: { ...headers, [name]: change(headers[name] ?? "") } });
+        await refused(id);
+      });
+
+      it("without its owner", async () => {
+        const { headers, value } = await begin("unowned");
+        const { "Session-Owner": _owner, "Session-Index": _index, ...others } = headers;
+        await raw.put(keyOf("unowned"), { headers: others, value });
+        await refused("unowned");
+      });
+
+      it("with a bit turned anywhere, cut short or made longer", async () => {
+        const { headers, value } = await begin("damaged");
+        const turned = [0, 11, 12, 27, 28, value.length - 1].map((at) => {
+          const bytes = Buffer.from(value);
+          bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
+          return bytes;
+        });
+        const cut = [0, 1, 12, 27, 28, value.length - 1].map((length) => value.subarray(0, length));
+        for (const bytes of [...turned, ...cut, Buffer.concat([value, value])]) {
+          await raw.put(keyOf("damaged"), { headers, value: bytes });
+          await refused("damaged");
+        }
+        expect(await store.destroy("damaged")).toBe(true);
+        expect(await store.load("damaged")).toBeNull();
+      });
+
+      it("and hides no others from a listing", async () => {
+        const { headers, value } = await begin("in a list");
+        await raw.put(keyOf("in a list"), { headers, value: value.subarray(1) });
+        await store.save("beside it", { user: "ada", mine: true });
+        const all: unknown[] = [];
+        for await (const { data } of store.all()) all.push(data);
+        expect(all).toContainEqual({ user: "ada", mine: true });
+        const listed: unknown[] = [];
+        for await (const { data } of store.listOf("ada")) listed.push(data);
+        expect(listed).toContainEqual({ user: "ada", mine: true });
+      });
+    });
+
+    describe("under a key that the store was not given", () => {
+      it("is an error of its own, never a missing session, and stays as it is", async () => {
+        await store.save("later key", { n: 1 });
+        const { headers, value } = await raw.get(keyOf("later key"));
+        const other = await openSessionStore(nc, { bucket, encryption: encryptionBy("k2") });
+        // As if the newest name were the same: what names the key is the header.
+        await raw.put(`s.${other.handleOf("later key")}`, { headers, value });
+        const unknown = { code: "ERR_SESSION_KEY_UNKNOWN", message: expect.stringContaining('"k1"') };
+        await expect(other.load("later key")).rejects.toMatchObject(unknown);
+        await expect(other.save("later key", { n: 2 })).rejects.toMatchObject(unknown);
+        expect((await store.load("later key"))?.data).toEqual({ n: 1 });
+        await other.close();
+      });
+
+      it("nor any key", async () => {
+        const plain = await openSessionStore(nc, { bucket });
+        await store.save("no keys", { n: 1 });
+        await raw.put(`s.${plain.handleOf("no keys")}`, await raw.get(keyOf("no keys")));
+        await expect(plain.load("no keys")).rejects.toMatchObject({
+          code: "ERR_SESSION_KEY_UNKNOWN",
+          message: expect.stringContaining("no `encryption`"),
+        });
+        await plain.close();
+      });
+
+      it("but a key name that is none is damage", async () => {
+        await store.save("odd key", { n: 1 });
+        const { headers, value } = await raw.get(keyOf("odd key"));
+        await raw.put(keyOf("odd key"), { value, headers: { ...headers, "Session-Key": "k 1 $" } });
+        await expect(store.load("odd key")).rejects.toMatchObject({ code: "ERR_SESSION_CORRUPT" });
+      });
+    });
+  },
+);
