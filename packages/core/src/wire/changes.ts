@@ -48,14 +48,14 @@ export function watchChanges(
 ): () => void {
   const subscription = subscribe(nc, subject, (message) => {
     const headers = message && headersOf(message);
-    const key = headers?.get("Nats-Subject");
+    const key = headers?.last("Nats-Subject");
     if (!headers || !key?.startsWith(subjects.entry)) return;
     const header = (name: string) => headers.get(name);
     listener.message({
       key: key.slice(subjects.entry.length),
-      sequence: Number(headers.get("Nats-Sequence")),
+      sequence: Number(headers.last("Nats-Sequence")),
       header,
-      writtenAt: () => timeOf(header(TIME_STAMP)),
+      writtenAt: () => timeOf(headers.last(TIME_STAMP)),
     });
   });
   const unwatch = watchConnection(nc, (event) => {

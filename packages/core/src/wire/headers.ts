@@ -31,6 +31,8 @@ export interface Headers {
   readonly description: string;
   /** The first value of a header, or an empty string. */
   get(name: string): string;
+  /** The last value: what the server tells of a message comes after the headers of whoever wrote it. */
+  last(name: string): string;
 }
 
 /** A header block as it stands in a message: a line with the version and perhaps a status, then a header a line (ADR-4). */
@@ -50,7 +52,14 @@ export class HeaderBlock implements Headers {
   }
 
   get(name: string): string {
-    const start = this.#block.indexOf(`\r\n${name}:`);
+    return this.#valueAt(this.#block.indexOf(`\r\n${name}:`), name);
+  }
+
+  last(name: string): string {
+    return this.#valueAt(this.#block.lastIndexOf(`\r\n${name}:`), name);
+  }
+
+  #valueAt(start: number, name: string): string {
     if (start < 0) return "";
     const from = start + name.length + 3;
     return this.#block.slice(from, this.#block.indexOf("\r\n", from)).trim();

@@ -36,15 +36,15 @@ export function directEntry(reply: Reply): Entry | null {
       `The server refused a read: ${headers?.code ?? "no headers"} ${headers?.description ?? ""}.`,
     );
   }
-  const subject = headers.get("Nats-Subject");
-  const revision = Number(headers.get("Nats-Sequence"));
+  const subject = headers.last("Nats-Subject");
+  const revision = Number(headers.last("Nats-Sequence"));
   const header = (name: string) => headers.get(name);
   return entryOf({
     subject,
     revision,
     value: reply.data,
     header,
-    writtenAt: () => timeOf(header(TIME_STAMP)),
+    writtenAt: () => timeOf(headers.last(TIME_STAMP)),
   });
 }
 
