@@ -3,11 +3,12 @@ import { Limiter } from "../limiter.js";
 import type { Bucket } from "./bucket.js";
 import type { Diagnosis } from "./diagnosis.js";
 import { API, type ApiError, apiError, unavailable } from "./failure.js";
-import { HeadersToSend, textOf } from "./headers.js";
+import { HeadersToSend } from "./headers.js";
 import { AnswerLost, type Mux, type Reply } from "./mux.js";
 import { OwnWrites } from "./own-writes.js";
 import { FIRST_PAUSE, longer, pauseUntil } from "./pause.js";
 import {
+  answerIn,
   directEntry,
   type Entry,
   isNoResponders,
@@ -204,7 +205,7 @@ export class Entries {
         if (isNoResponders(reply)) {
           await this.#pauseUnanswered(pause, deadline, "the bucket has no leader at the moment");
         } else {
-          const ack = JSON.parse(textOf(reply.data)) as { seq: number; error?: ApiError };
+          const ack = answerIn<{ seq: number; error?: ApiError }>(reply);
           if (!ack.error) {
             if (this.bucket.replicated) this.#ownWrites.note(write.key, ack.seq);
             return ack.seq;

@@ -48,15 +48,35 @@ export function directEntry(reply: Reply): Entry | null {
   });
 }
 
+/**
+ * The JSON in a reply of JetStream's.
+ * @throws `ERR_SESSION_SERVER` for one that is none, such as from somebody else who answers on the subject
+ */
+export function answerIn<A extends object>(reply: Reply): A {
+  let answer: unknown;
+  try {
+    answer = JSON.parse(textOf(reply.data));
+  } catch {
+    throw notAnAnswer();
+  }
+  if (typeof answer !== "object" || answer === null) throw notAnAnswer();
+  return answer as A;
+}
+
+function notAnAnswer(): SessionStoreError {
+  return new SessionStoreError("ERR_SESSION_SERVER", "An answer was not of JetStream's form.");
+}
+
 /** The entry in the reply to a read from the leader; `null` for "no message". */
 export function leaderEntry(reply: Reply, stream: string): Entry | null {
-  const answer = JSON.parse(textOf(reply.data)) as {
+  const answer = answerIn<{
     error?: ApiError;
     message?: { subject: string; seq: number; hdrs?: string; data?: string; time: string };
-  };
+  }>(reply);
   if (answer.error?.err_code === API.noMessage) return null;
   if (answer.error || !answer.message) throw apiError(answer.error ?? {}, stream);
   const { subject, seq, hdrs = "", data = "", time } = answer.message;
+  if ([subject, hdrs, data].some((text) => typeof text !== "string")) throw notAnAnswer();
   const headers = new HeaderBlock(Buffer.from(hdrs, "base64").toString("latin1"));
   return entryOf({
     subject,
@@ -77,12 +97,12 @@ export interface StreamState {
 
 /** The state in the reply to a question about the stream. */
 export function streamState(reply: Reply, stream: string): StreamState {
-  const answer = JSON.parse(textOf(reply.data)) as {
+  const answer = answerIn<{
     error?: ApiError;
     total?: number;
     created?: string;
     state?: { last_seq: number; subjects?: Record<string, number> };
-  };
+  }>(reply);
   if (answer.error || !answer.state) throw apiError(answer.error ?? {}, stream);
   const { created = "", total = 0 } = answer;
   const { last_seq, subjects = {} } = answer.state;
