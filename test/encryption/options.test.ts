@@ -1,6 +1,6 @@
 import { createSecretKey, generateKeyPairSync, randomBytes } from "node:crypto";
 import { inspect } from "node:util";
-import { openSessionStore } from "nats-session-store";
+import { openSessionStore, sessionStoreFrom } from "nats-session-store";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { resolveOptions } from "../../packages/core/src/options.js";
 import { type Connection, connectCurrent, newBucket } from "../support/variants.js";
@@ -78,6 +78,23 @@ describe("the option `encryption`", () => {
       if (!record) await store.save("one", { n: 1 });
       await store.close();
     }
+  });
+
+  it("gives its names before the store is open", async () => {
+    const bucket = newBucket();
+    const encryption = { keys: [{ id: "a", key: secret }] };
+    const opening = openSessionStore(nc, { bucket, encryption });
+    const sources = [opening, () => openSessionStore(nc, { bucket, encryption })];
+    const early = sources.map((source) => sessionStoreFrom(source));
+    const names = early.map((store) => [store.handleOf("one"), store.ownerOf("ada")]);
+    const store = await opening;
+    for (const list of names) expect(list).toEqual([store.handleOf("one"), store.ownerOf("ada")]);
+    for (const one of early) {
+      const { record } = await one.save("one", { n: 1 });
+      expect(record && one.isOf("one", record)).toBe(true);
+      expect(record && one.isOf("two", record)).toBe(false);
+    }
+    await Promise.all(early.map((one) => one.close()));
   });
 
   it("keeps no key where it could be printed", () => {

@@ -278,6 +278,22 @@ function rotation(variant: Variant, before: EncryptionOptions | undefined, after
     });
   });
 
+  it("are found by a near cache after another process has moved them", async () => {
+    const cached = await open(after, { cache: true });
+    await old.save("one", { n: 1 });
+    const record = await loaded(cached, "one");
+    const saved = await cached.save("one", { n: 2 }, { record });
+    await until("it is served from the cache", async () => {
+      await loaded(cached, "one");
+      return (cached.cacheStats()?.hits ?? 0) > 0;
+    });
+    expect(saved.record?.handle).toBe(store.handleOf("one"));
+    await store.save("one", { n: 3 }, { record: await loaded(store, "one") });
+    await until("the change is seen", async () => (await loaded(cached, "one")).data.n === 3);
+    await store.destroy("one");
+    await until("the end is seen", async () => (await cached.load("one")) === null);
+  });
+
   it("that nobody has cost one read for each older name", async () => {
     const { resolveOptions } = await import("../../packages/core/src/options.js");
     const { keys } = resolveOptions({ encryption: after }).encryption ?? { keys: [] };
