@@ -132,7 +132,7 @@ export function conformance(variant: Variant, open: OpenSubject, bucket = newBuc
       const id = newId();
       await subject.create(id, { n: 1 }, 1500);
       const { expiresAt } = (await subject.sessions.load(id)) ?? { expiresAt: 0 };
-      await untilTime(expiresAt - 150);
+      await untilTime(expiresAt - 500);
       expect(await read(id)).not.toBeNull();
       await untilTime(expiresAt);
       expect(await read(id)).toBeNull();
