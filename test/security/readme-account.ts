@@ -26,8 +26,8 @@ export async function permissionsOfReadme(): Promise<Permissions> {
 
 /** What the first page lists, in its own words. */
 export async function permissionsOfFrontPage(): Promise<Permissions> {
-  const block = /```\n(publish: [^`]*)```/.exec(await text("README.md"))?.[1] ?? "";
-  const [publish = "", subscribe = ""] = block.replace(/\([^)]*\)/g, "").split("subscribe:");
-  const subjects = (part: string) => part.replace("publish:", "").split(/\s+/).filter(Boolean);
+  const block = /```\n(publish: [\s\S]*?)```/.exec(await text("README.md"))?.[1] ?? "";
+  const [publish = "", subscribe = ""] = block.split("subscribe:");
+  const subjects = (part: string) => part.match(/[\w$-]+(?:\.[\w$>-]+)+/g) ?? [];
   return { publish: subjects(publish), subscribe: subjects(subscribe) };
 }
