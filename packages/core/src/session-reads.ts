@@ -1,3 +1,4 @@
+import { setImmediate as turn } from "node:timers/promises";
 import { type BareContext, deadlineOf, liveMetadata, liveSession, type StoredSession } from "./context.js";
 import { isLive } from "./expiry.js";
 import type { NearCache } from "./near-cache.js";
@@ -26,15 +27,19 @@ export class SessionReads {
   readonly #context: BareContext;
   readonly #cache: NearCache | undefined;
   readonly #underWay = new Map<string, Reading>();
+  #turn: Promise<void> | undefined;
 
   constructor(context: BareContext, cache: NearCache | undefined) {
     this.#context = context;
     this.#cache = cache;
   }
 
-  read(handle: string): Promise<StoredSession | null> {
-    const cached = this.#cache?.get(handle);
-    if (cached) return Promise.resolve(this.#alive(cached));
+  async read(handle: string): Promise<StoredSession | null> {
+    if (this.#cache) {
+      await this.#endOfTurn();
+      const cached = this.#cache.get(handle);
+      if (cached) return this.#alive(cached);
+    }
     const now = performance.now();
     const reading = this.#underWay.get(handle);
     if (reading && now - reading.since < JOIN_WITHIN) return reading.session;
@@ -51,6 +56,17 @@ export class SessionReads {
       this.#underWay.delete(handle);
       if (underWay) this.#cache?.end(handle, underWay, stored);
     };
+  }
+
+  /**
+   * The cache answers all of a turn together, as answers from the bucket come: an HTTP server then writes many
+   * responses in a row, which costs it less than a write between two reads (app CPU over HTTP: 319 to 280 us).
+   */
+  #endOfTurn(): Promise<void> {
+    this.#turn ??= turn().then(() => {
+      this.#turn = undefined;
+    });
+    return this.#turn;
   }
 
   #start(handle: string, since: number): Promise<StoredSession | null> {
