@@ -1,5 +1,6 @@
 import { SessionStoreError } from "nats-session-store";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { putEntry } from "../support/put-entry.js";
 import { type Connection, newBucket, type Variant } from "../support/variants.js";
 import { untilTime } from "../support/wait.js";
 import type { OpenSubject, Subject } from "./subjects.js";
@@ -247,16 +248,13 @@ export function conformance(variant: Variant, open: OpenSubject, bucket = newBuc
   describe("what is stored by others", () => {
     const put = async (id: string, value: string) => {
       // The headers of a session, so that only the value is wrong.
-      const { headers } = await import("@nats-io/nats-core");
-      const list = headers();
       const now = Date.now();
-      list.set("Session-Format", "1");
-      list.set("Session-Created", String(now));
-      list.set("Session-Expires", String(now + 60_000));
-      list.set("Session-Write", "create");
-      const options = { headers: list as never };
-      nc.publish(`$KV.${bucket}.s.${subject.sessions.handleOf(id)}`, Buffer.from(value), options);
-      await nc.flush();
+      await putEntry(nc, bucket, `s.${subject.sessions.handleOf(id)}`, value, {
+        "Session-Format": "1",
+        "Session-Created": String(now),
+        "Session-Expires": String(now + 60_000),
+        "Session-Write": "create",
+      });
     };
 
     it.each(["{", "", '"text"', "null", "\u0000"])(

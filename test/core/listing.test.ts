@@ -1,4 +1,3 @@
-import { headers } from "@nats-io/nats-core";
 import {
   openSessionStore,
   type SaveResult,
@@ -6,6 +5,7 @@ import {
   type SessionStoreOptions,
 } from "nats-session-store";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { putEntry } from "../support/put-entry.js";
 import { type Connection, newBucket, type Variant, variants } from "../support/variants.js";
 import { untilTime } from "../support/wait.js";
 
@@ -53,7 +53,7 @@ function listing(variant: Variant): void {
   });
 
   it("3 000 sessions are each there exactly once", async () => {
-    const store = await open();
+    const store = await open({ timeout: 15_000 });
     const ids = names(3000);
     await fill(store, ids);
     expect((await collect(store.ids())).sort()).toEqual(handles(store, ids));
@@ -135,11 +135,9 @@ function listing(variant: Variant): void {
     const store = await open({ bucket });
     const ids = names(20);
     await fill(store, ids);
-    const put = (key: string, value: string, list: Record<string, string> = {}) => {
-      const options = { headers: headers() };
-      for (const [name, text] of Object.entries(list)) options.headers.set(name, text);
-      nc.publish(`$KV.${bucket}.${key}`, Buffer.from(value), options as never);
-    };
+    const puts: Promise<void>[] = [];
+    const put = (key: string, value: string, list: Record<string, string> = {}) =>
+      puts.push(putEntry(nc, bucket, key, value, list));
     const session = { "Session-Format": "1", "Session-Created": "1", "Session-Expires": "4102444800000" };
     put(`s.${store.handleOf("no headers")}`, "{}");
     put(`s.${store.handleOf("newer")}`, "{}", {
@@ -151,7 +149,7 @@ function listing(variant: Variant): void {
     put("s.short", "{}", { ...session, "Session-Write": "create" });
     put("s.a.b", "{}", { ...session, "Session-Write": "create" });
     put("elsewhere", "{}", { ...session, "Session-Write": "create" });
-    await nc.flush();
+    await Promise.all(puts);
     const data = (await collect(store.all())).map((record) => record.data.id);
     expect(data.sort()).toEqual([...ids].sort());
     const listed = await collect(store.ids());

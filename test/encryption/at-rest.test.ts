@@ -1,5 +1,6 @@
 import { openSessionStore, type SessionStore } from "nats-session-store";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { putEntry } from "../support/put-entry.js";
 import { type Connection, newBucket, type Variant, variants } from "../support/variants.js";
 import { encryptionBy } from "./keys.js";
 import { RawBucket } from "./stored.js";
@@ -85,13 +86,10 @@ describe.each(variants().filter(({ name }) => name.startsWith("@nats-io")))(
         const one = await begin("posing-1");
         await begin("posing-2");
         const posing = { ...one.headers, "Nats-Subject": `$KV.${bucket}.${keyOf("posing-1")}` };
-        const { headers: create } = await import("@nats-io/nats-core");
-        const list = create();
-        for (const [name, text] of Object.entries(posing)) {
-          if (!name.startsWith("Nats-") || name === "Nats-Subject") list.set(name, text);
-        }
-        nc.publish(`$KV.${bucket}.${keyOf("posing-2")}`, one.value, { headers: list as never });
-        await nc.flush();
+        const list = Object.entries(posing).filter(
+          ([name]) => !name.startsWith("Nats-") || name === "Nats-Subject",
+        );
+        await putEntry(nc, bucket, keyOf("posing-2"), one.value, Object.fromEntries(list));
         await refused("posing-2");
       });
 

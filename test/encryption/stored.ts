@@ -1,5 +1,5 @@
 import { jetstreamManager, type StoredMsg } from "@nats-io/jetstream";
-import { headers } from "@nats-io/nats-core";
+import { putEntry } from "../support/put-entry.js";
 import type { Connection } from "../support/variants.js";
 
 /** An entry as it stands in the bucket. */
@@ -37,11 +37,7 @@ export class RawBucket {
 
   /** Puts an entry there, whatever there was. */
   async put(key: string, { headers: list, value }: StoredEntry): Promise<void> {
-    const hdrs = headers();
-    for (const [name, text] of Object.entries(list)) {
-      if (!name.startsWith("Nats-")) hdrs.set(name, text);
-    }
-    this.nc.publish(`$KV.${this.bucket}.${key}`, value, { headers: hdrs as never });
-    await this.nc.flush();
+    const own = Object.entries(list).filter(([name]) => !name.startsWith("Nats-"));
+    await putEntry(this.nc, this.bucket, key, value, Object.fromEntries(own));
   }
 }

@@ -1,5 +1,6 @@
 import type { SessionStoreOptions } from "nats-session-store";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { putEntry } from "../support/put-entry.js";
 import { type Connection, connectCurrent, newBucket } from "../support/variants.js";
 import { stopApps } from "./support/app.js";
 import { entryOf } from "./support/entry.js";
@@ -109,8 +110,7 @@ describe.each(frameworks)("what $name is told when a session cannot be stored", 
         session.user = name;
       });
     }
-    nc.publish(`$KV.${bucket}.s.${store.sessions.handleOf(framework.idOf(ada) as string)}`, Buffer.from("{"));
-    await nc.flush();
+    await putEntry(nc, bucket, `s.${store.sessions.handleOf(framework.idOf(ada) as string)}`, "{");
 
     expect(await ada.visit()).toMatchObject({ status: 500, code: "ERR_SESSION_CORRUPT", setCookie: [] });
     expect(await grace.visit(({ session }) => session.user)).toMatchObject({ status: 200, result: "grace" });

@@ -1,8 +1,8 @@
-import { headers } from "@nats-io/nats-core";
 import { openSessionStore, type SessionStore, SessionStoreError } from "nats-session-store";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { encryptionBy } from "../encryption/keys.js";
 import { RawBucket } from "../encryption/stored.js";
+import { putEntry } from "../support/put-entry.js";
 import { type Connection, connectCurrent, newBucket } from "../support/variants.js";
 
 interface Data {
@@ -153,16 +153,13 @@ describe.each([
 
   describe("by values that somebody put into the bucket", () => {
     const put = async (id: string, value: string | Uint8Array) => {
-      const list = headers();
       const now = Date.now();
-      list.set("Session-Format", "1");
-      list.set("Session-Created", String(now));
-      list.set("Session-Expires", String(now + 60_000));
-      list.set("Session-Write", "create");
-      const bytes = typeof value === "string" ? Buffer.from(value) : value;
-      const options = { headers: list as never };
-      nc.publish(`$KV.${bucket}.s.${store.handleOf(id)}`, bytes, options);
-      await nc.flush();
+      await putEntry(nc, bucket, `s.${store.handleOf(id)}`, value, {
+        "Session-Format": "1",
+        "Session-Created": String(now),
+        "Session-Expires": String(now + 60_000),
+        "Session-Write": "create",
+      });
     };
 
     it.each([
@@ -229,14 +226,11 @@ describe.each([
 
     it("a marker that leads to somebody else's session is not followed", async () => {
       await store.save("victim", { user: "ada" });
-      const list = headers();
-      list.set("KV-Operation", "DEL");
-      list.set("Session-Renamed-To", store.handleOf("victim"));
-      list.set("Session-Key", "newest");
-      nc.publish(`$KV.${bucket}.s.${store.handleOf("mallory")}`, new Uint8Array(0), {
-        headers: list as never,
+      await putEntry(nc, bucket, `s.${store.handleOf("mallory")}`, "", {
+        "KV-Operation": "DEL",
+        "Session-Renamed-To": store.handleOf("victim"),
+        "Session-Key": "newest",
       });
-      await nc.flush();
       const outcome = await store.load("mallory").catch((error: unknown) => error);
       if (outcome instanceof Error) expect(outcome).toMatchObject({ code: "ERR_SESSION_KEY_UNKNOWN" });
       else expect(outcome).toBeNull();
@@ -245,13 +239,12 @@ describe.each([
     it("markers that lead in a circle end nothing and hold nobody up", async () => {
       const handles = ["circle 1", "circle 2"].map((id) => store.handleOf(id));
       for (const [n, handle] of handles.entries()) {
-        const list = headers();
-        list.set("KV-Operation", "DEL");
-        list.set("Session-Renamed-To", handles[1 - n] as string);
-        list.set("Session-Key", "newest");
-        nc.publish(`$KV.${bucket}.s.${handle}`, new Uint8Array(0), { headers: list as never });
+        await putEntry(nc, bucket, `s.${handle}`, "", {
+          "KV-Operation": "DEL",
+          "Session-Renamed-To": handles[1 - n] as string,
+          "Session-Key": "newest",
+        });
       }
-      await nc.flush();
       expect(await store.destroyHandle(handles[0] as string)).toBe(false);
     });
   });

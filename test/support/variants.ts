@@ -3,11 +3,13 @@ import { connect as connectV3 } from "@nats-io/transport-node";
 import { connect as connectV2 } from "nats";
 import type { NatsConnectionLike } from "nats-session-store";
 import { inject } from "vitest";
+import type { Requester } from "./put-entry.js";
 
 /** A connection of either client generation. */
 export type Connection = NatsConnectionLike & {
   close(): Promise<void>;
   flush(): Promise<void>;
+  request: Requester["request"];
   stats(): { outMsgs: number };
 };
 
