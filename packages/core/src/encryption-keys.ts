@@ -1,5 +1,5 @@
 import { createSecretKey, hkdfSync, KeyObject } from "node:crypto";
-import type { EncryptionOptions } from "./types.js";
+import type { EncryptionOptions } from "./store-options.js";
 
 /** A key as it is used: never itself, but by a subkey for each purpose. */
 export interface DerivedKey {

@@ -4,14 +4,18 @@ export { handleOf } from "./key.js";
 export type { KeyConflict, Resolve } from "./merge.js";
 export { openSessionStore } from "./open.js";
 export { type SessionStoreSource, sessionStoreFrom } from "./opening.js";
+export type {
+  EncryptionKey,
+  EncryptionOptions,
+  SessionSerializer,
+  SessionStoreOptions,
+} from "./store-options.js";
 export { Turns } from "./turns.js";
 export type {
   CacheStats,
   ChangesOptions,
   ChangeType,
   CountOptions,
-  EncryptionKey,
-  EncryptionOptions,
   MissedChanges,
   NatsConnectionLike,
   RotateOptions,
@@ -22,9 +26,7 @@ export type {
   SessionChanges,
   SessionData,
   SessionRecord,
-  SessionSerializer,
   SessionStore,
-  SessionStoreOptions,
   TouchOptions,
   TouchOutcome,
   TouchResult,

@@ -3,7 +3,8 @@ import { namesBy } from "./keyed-names.js";
 import { reopenable } from "./opening.js";
 import { type ResolvedOptions, resolveOptions } from "./options.js";
 import { NatsSessionStore } from "./store.js";
-import type { NatsConnectionLike, SessionData, SessionStore, SessionStoreOptions } from "./types.js";
+import type { SessionStoreOptions } from "./store-options.js";
+import type { NatsConnectionLike, SessionData, SessionStore } from "./types.js";
 import { connectBucket, unavailable } from "./wire/index.js";
 
 /**

@@ -3,7 +3,7 @@ import { isBucketName, isPrefix } from "./key.js";
 import type { Resolve } from "./merge.js";
 import type { CacheLimits } from "./near-cache.js";
 import { jsonSerializer } from "./serializer.js";
-import type { SessionSerializer, SessionStoreOptions } from "./types.js";
+import type { SessionSerializer, SessionStoreOptions } from "./store-options.js";
 
 const CACHE: CacheLimits = { max: 10_000, maxStale: 1000 };
 

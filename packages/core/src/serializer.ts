@@ -1,7 +1,7 @@
 import sjson from "secure-json-parse";
 import { SessionStoreError } from "./errors.js";
 import { corrupt } from "./record.js";
-import type { SessionSerializer } from "./types.js";
+import type { SessionSerializer } from "./store-options.js";
 
 /** JSON that drops `__proto__` and `constructor.prototype` when it reads, so no prototype can be changed. */
 export const jsonSerializer: SessionSerializer = {

@@ -77,3 +77,13 @@ function withoutExpiry(cookie: StoredCookie): StoredCookie {
   const { expires: _expires, ...rest } = cookie;
   return rest;
 }
+
+/** What express-session has written; a bucket may hold sessions of other frameworks beside it. */
+export function hasCookie(data: SessionData): data is SessionData & { cookie: StoredCookie } {
+  return typeof data.cookie === "object" && data.cookie !== null;
+}
+
+/** The life in ms that a session asks for now; `undefined` = the store's `ttl`. */
+export function lifeOf(session: SessionData): number | undefined {
+  return lifeOfCookie(cookieOf(session), Date.now());
+}

@@ -12,14 +12,7 @@ import {
   Turns,
 } from "nats-session-store";
 import { answer, type Callback } from "./callback.js";
-import {
-  cookieOf,
-  isSameCookie,
-  lifeOfCookie,
-  restoreExpiry,
-  type StoredCookie,
-  toStored,
-} from "./cookie.js";
+import { hasCookie, isSameCookie, lifeOf, restoreExpiry, type StoredCookie, toStored } from "./cookie.js";
 import type { GoneEvent, NatsStoreEvents } from "./events.js";
 
 type Request = Parameters<session.Store["createSession"]>[0];
@@ -288,15 +281,6 @@ export class NatsStore extends session.Store {
     }
     return answer(promise, callback);
   }
-}
-
-/** What express-session has written; a bucket may hold sessions of other frameworks beside it. */
-function hasCookie(data: SessionData): data is SessionData & { cookie: StoredCookie } {
-  return typeof data.cookie === "object" && data.cookie !== null;
-}
-
-function lifeOf(session: SessionData): number | undefined {
-  return lifeOfCookie(cookieOf(session), Date.now());
 }
 
 async function listOf<T>(items: AsyncIterable<T>): Promise<T[]> {
