@@ -82,7 +82,10 @@ describe.each(clientsUnderFaults)("a bad network, with %s", (client, connect) =>
     const load = await Load.start(...stores);
     for (let round = 0; round < rounds(1, 4); round++) {
       await load.further(10);
+      // Cut while it connects, a client can take the link for good until its pings tell it otherwise.
+      await Promise.all(stores.map((store) => store.load("somebody")));
       network.cut();
+      await sleep(100);
       network.mend();
     }
     await load.further(10);
