@@ -25,17 +25,59 @@ export function isTouchDue<T extends object>(
   }
 }
 
-/** Stores the loaded bytes again under their revision, with a later expiry; never over somebody's write. */
+interface UnderWay {
+  readonly createdAt: number;
+  readonly expiresAt: number;
+  readonly result: Promise<TouchResult<object>>;
+}
+
+/** Touches under way in each store, by handle. */
+const underWay = new WeakMap<Context, Map<string, UnderWay>>();
+
+/**
+ * Stores the loaded bytes again under their revision, with a later expiry; never over somebody's write. Of a
+ * page's requests that all find it time for a touch, one stores it and the others wait for that one.
+ */
 export async function touchSession<T extends object>(
   context: Context,
   handle: string,
   given: SessionRecord<T>,
   { ttl }: TouchOptions,
 ): Promise<TouchResult<T>> {
-  const { options, bucket } = context;
+  const { options } = context;
   const life = lifeOf(ttl, options);
-  const deadline = deadlineOf(context);
   const record = StoredRecord.of(given, [handle]);
+  const { createdAt } = record;
+  const now = Date.now();
+  const expiresAt = expiryOf(now, life, createdAt, options);
+  if (isLive(record, now, options) && isTouchTooSoon(record.expiresAt, expiresAt, life, options)) {
+    return { outcome: "skipped", record };
+  }
+  const touches = underWay.get(context) ?? new Map<string, UnderWay>();
+  underWay.set(context, touches);
+  const other = touches.get(handle);
+  if (other?.createdAt === createdAt && isTouchTooSoon(other.expiresAt, expiresAt, life, options)) {
+    const { outcome } = await other.result;
+    return outcome === "gone" ? { outcome, record: null } : { outcome: "skipped", record };
+  }
+  const result = storeTouch(context, handle, record, life);
+  const touch = { createdAt, expiresAt, result };
+  touches.set(handle, touch);
+  try {
+    return await result;
+  } finally {
+    if (touches.get(handle) === touch) touches.delete(handle);
+  }
+}
+
+async function storeTouch<T extends object>(
+  context: Context,
+  handle: string,
+  record: StoredRecord<T>,
+  life: number,
+): Promise<TouchResult<T>> {
+  const { options, bucket } = context;
+  const deadline = deadlineOf(context);
   const value = StoredRecord.valueOf(record);
 
   for (;;) {
@@ -45,7 +87,6 @@ export async function touchSession<T extends object>(
     let answer: WriteAnswer = "conflict";
     let metadata: Metadata = { createdAt, expiresAt, write: "touch" };
     if (isLive(record, now, options)) {
-      if (isTouchTooSoon(record.expiresAt, expiresAt, life, options)) return { outcome: "skipped", record };
       const before = StoredRecord.ownershipOf(record);
       const owners = before ? [before.owner] : await ownersStored(context, value);
       const ownership = ownershipOf(context, { handle, owners, before, expiresAt }, deadline);
