@@ -14,7 +14,7 @@ const benchmarks = {
   wire: { rounds: 9, operations: 20_000, sessions: 1000, quick: { rounds: 2, operations: 3000 } },
   list: { rounds: 5, operations: 100, sessions: 100_000, quick: { rounds: 2, sessions: 10_000 } },
   conflict: { rounds: 9, operations: 20_000, sessions: 1000, quick: { rounds: 2, operations: 3000 } },
-  http: { rounds: 5, seconds: 3, quick: { rounds: 1, seconds: 1 } },
+  http: { rounds: 5, seconds: 2, quick: { rounds: 1, seconds: 1 } },
   store: { rounds: 5, operations: 10_000, sessions: 1000, quick: { rounds: 1, operations: 1000 } },
   races: { quick: {} },
   scale: { rounds: 5, operations: 2000, sessions: 1_000_000, quick: { rounds: 1, sessions: 20_000 } },

@@ -129,6 +129,17 @@ function theBucket(variant: Variant): void {
       await Promise.all(connections.map((each) => each.close()));
     });
 
+    it("is there for all who open it at the same time", async () => {
+      const connections = await Promise.all(Array.from({ length: 6 }, () => variant.connect()));
+      for (let round = 0; round < 20; round++) {
+        const bucket = newBucket();
+        const stores = await Promise.all(connections.map((own) => openSessionStore(own, { bucket })));
+        await stores[0]?.save("id", { n: round });
+        expect((await stores.at(-1)?.load("id"))?.data).toEqual({ n: round });
+      }
+      await Promise.all(connections.map((own) => own.close()));
+    });
+
     it("is taken as the fastest has made it, where that fits", async () => {
       const bucket = newBucket();
       const lives = [60 * DAY, 50 * DAY, 40 * DAY];

@@ -1,7 +1,7 @@
 import { SessionStoreError } from "./errors.js";
 import { merge } from "./merge.js";
 import type { ResolvedOptions } from "./options.js";
-import { deserialize, isSame, serialize } from "./serializer.js";
+import { deserialize, isSame, serialize, textOf } from "./serializer.js";
 
 /** Data and what they serialise to. */
 export interface Content<T extends object> {
@@ -43,9 +43,10 @@ export async function mergeStored<T extends object>(
   const [before, our, their] = await Promise.all(
     [base, ours.value, theirs].map((value) => deserialize<Record<string, unknown>>(value, serializer)),
   );
-  const textOf = async (key: string, value: unknown) =>
-    value === undefined ? "" : serializer.stringify(Object.fromEntries([[key, lasting(key, value)]]));
-  const { data, differs } = await merge(before ?? {}, our ?? {}, their ?? {}, { textOf, resolve });
+  const textOfKey = async (key: string, value: unknown) =>
+    value === undefined ? "" : textOf(Object.fromEntries([[key, lasting(key, value)]]), serializer);
+  const how = { textOf: textOfKey, resolve };
+  const { data, differs } = await merge(before ?? {}, our ?? {}, their ?? {}, how);
   if (!differs) return ours;
   return { data: data as T, value: await serialize(data, serializer) };
 }

@@ -26,6 +26,15 @@ export function serialize(data: object, serializer: SessionSerializer): Uint8Arr
   return Promise.resolve(result).then(bytesOf, (cause) => Promise.reject(notSerialised(cause)));
 }
 
+/** @throws `ERR_SESSION_SERIALIZE` */
+export async function textOf(data: object, serializer: SessionSerializer): Promise<string> {
+  try {
+    return await serializer.stringify(data);
+  } catch (cause) {
+    throw notSerialised(cause);
+  }
+}
+
 function bytesOf(text: unknown): Uint8Array {
   if (typeof text === "string") return Buffer.from(text);
   throw new SessionStoreError("ERR_SESSION_SERIALIZE", "The serializer did not return a string.");

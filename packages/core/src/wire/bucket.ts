@@ -29,7 +29,12 @@ export interface Bucket {
 const LEAST_TRY = 50;
 
 const STREAM_NOT_FOUND = 10059;
-const STREAM_NAME_IN_USE = 10058;
+
+/** A stream of that name, or one with such subjects, is there; 2.9 says the latter of one that is being created. */
+const TAKEN: ReadonlySet<unknown> = new Set([10058, 10065]);
+
+/** How long a stream that is being created may take to be found, in ms. */
+const CREATION = 500;
 
 /**
  * Opens the bucket, creates it where it is missing, or says exactly why it cannot be used.
@@ -108,10 +113,15 @@ async function create(
   try {
     return (await manage(nc, deadline, (streams) => streams.add(config))).config;
   } catch (error) {
+    if (!TAKEN.has(serverErrorCode(error))) throw error;
     // Another process was faster, with other options; what it made is checked like any bucket we find.
-    const theirs = serverErrorCode(error) === STREAM_NAME_IN_USE && (await find(nc, subjects, deadline));
-    if (theirs) return theirs;
-    throw error;
+    const patience = Math.min(deadline, performance.now() + CREATION);
+    for (let pause = FIRST_PAUSE; ; pause = longer(pause)) {
+      const theirs = await find(nc, subjects, deadline);
+      if (theirs) return theirs;
+      if (performance.now() + pause > patience) throw error;
+      await sleep(pause);
+    }
   }
 }
 
