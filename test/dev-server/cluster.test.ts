@@ -81,14 +81,16 @@ describe.each([
         const { messages } = (await info()).state;
         await Promise.all(cluster.servers.map((server) => server.kill()));
         for (const server of cluster.servers) await server.restart();
-        expect((await info()).state.messages).toBe(messages);
+        // One that nobody was told of may have landed since; none that was is missing.
+        expect((await info()).state.messages).toBeGreaterThanOrEqual(messages);
       });
 
       test("comes back when all were killed and are started together", async () => {
         const { messages } = (await info()).state;
         await Promise.all(cluster.servers.map((server) => server.kill()));
         await Promise.all(cluster.servers.map((server) => server.restart()));
-        expect((await info()).state.messages).toBe(messages);
+        // One that nobody was told of may have landed since; none that was is missing.
+        expect((await info()).state.messages).toBeGreaterThanOrEqual(messages);
       });
     }
 

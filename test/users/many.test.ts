@@ -50,8 +50,8 @@ describe("a user with 10 000 sessions", () => {
       if (++count % 1500 === 0) most = Math.max(most, used() - before);
     }
     expect(count).toBe(10_000);
-    // Their data alone are 40 MB.
-    expect(most).toBeLessThan(15 * MB);
+    // Their data alone are 40 MB; the socket's buffers of the batch under way are in this figure too.
+    expect(most).toBeLessThan(25 * MB);
     expect(await store.destroyOf("ada", { except: store.handleOf("session-7") })).toBe(9999);
     expect(await handlesOf(store, "ada")).toEqual([store.handleOf("session-7")]);
     expect(await handlesOf(store, "bob")).toHaveLength(1);
