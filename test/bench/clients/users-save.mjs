@@ -1,11 +1,11 @@
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { openSessionStore } from "nats-session-store";
-import { fill, idOf, sessionData } from "./sessions.mjs";
+import { repeatedSave } from "./repeated-save.mjs";
 
 /**
- * `save` of many sessions, one after the other, each with changed data of the same user: with the user index and
- * the change feed, or in a bucket and through a store without them.
+ * `save` of many sessions of the same user: with the user index and the change feed, or in a bucket and through a
+ * store without them.
  */
 export async function open({ url, bucket, sessions, withUsers }) {
   const nc = await connect({ servers: url });
@@ -19,19 +19,7 @@ export async function open({ url, bucket, sessions, withUsers }) {
     await store.close();
     store = await opened();
   }
-  const records = await fill(store, sessions);
-  const ids = records.map((_, index) => idOf(index));
-  const data = records.map((_, index) => sessionData(index));
-  return {
-    operation: async (index) => {
-      const i = index % sessions;
-      data[i].visits++;
-      const { outcome, record } = await store.save(ids[i], data[i], { record: records[i] });
-      if (outcome !== "saved") throw new Error(`The outcome of a save was ${outcome}`);
-      records[i] = record;
-    },
-    close: () => nc.close(),
-  };
+  return { operation: await repeatedSave(store, sessions), close: () => nc.close() };
 }
 
 function ownerOf({ user }) {
