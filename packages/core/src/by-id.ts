@@ -24,24 +24,19 @@ export function isOf({ names }: Context, id: string, record: SessionRecord<objec
 }
 
 /**
- * The live session of an id under one of its older names, when there was none under the newest. An id that nobody
- * has costs one read for each.
+ * The live session of an id, whichever of its names it has, for when there was none under the newest. That name is
+ * read again with the others: the session may be on its way from there to one of them.
  */
-export async function findOlder(context: Context, id: string): Promise<Found | null> {
-  const older = context.names.olderHandlesOf(id);
-  return older.length === 0 ? null : find(context, handlesOf(context, id), older);
+export async function findElsewhere(context: Context, id: string): Promise<Found | null> {
+  const handles = handlesOf(context, id);
+  return handles.length === 1 ? null : find(context, handles);
 }
 
-/** @param first where to look first; when nothing was moved from there, it is nowhere else */
-export async function find(
-  context: Context,
-  all: readonly string[],
-  first: readonly string[],
-): Promise<Found | null> {
+/** The live session that has one of these names, though others may be moving it from one to the other. */
+export async function find(context: Context, handles: readonly string[]): Promise<Found | null> {
   const deadline = deadlineOf(context);
-  let lastMove = 0;
-  for (let handles = first; ; handles = all) {
-    const read = await Promise.all(handles.map((handle) => readFor(context, handle, all, deadline)));
+  for (let lastMove = 0; ; ) {
+    const read = await Promise.all(handles.map((handle) => readFor(context, handle, handles, deadline)));
     const live = read.find(({ session }) => session !== null);
     if (live?.session) return { handle: live.handle, session: live.session };
     // What was moved between two of these reads is in a place that was read too early.
@@ -136,7 +131,7 @@ async function whereItIs<T extends object, R extends { readonly record: SessionR
   for (;;) {
     const result = await write(record);
     if (result.record || handles.length === 1) return result;
-    const found = await find(context, handles, handles);
+    const found = await find(context, handles);
     // Begun again under the same id is another session.
     if (found?.session.metadata.createdAt !== record.createdAt) return result;
     // Processes that do not agree on the newest name may move it again and again.

@@ -107,7 +107,7 @@ class Rotation<T extends object> {
     const theirs = liveSession(this.#context, this.#handle, entry);
     if (theirs?.metadata.createdAt === createdAt) return theirs;
     const { handles } = this.#ids;
-    const renamed = handles.length > 1 ? await find(this.#context, handles, handles) : null;
+    const renamed = handles.length > 1 ? await find(this.#context, handles) : null;
     if (renamed?.session.metadata.createdAt !== createdAt) return null;
     this.#handle = renamed.handle;
     return renamed.session;

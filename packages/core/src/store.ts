@@ -1,4 +1,4 @@
-import { destroyById, findOlder, handlesOf, isOf, saveById, touchById } from "./by-id.js";
+import { destroyById, findElsewhere, handlesOf, isOf, saveById, touchById } from "./by-id.js";
 import { ChangeFeed } from "./change-feed.js";
 import { ChangeReader } from "./change-reader.js";
 import type { BareContext, Context, StoredSession } from "./context.js";
@@ -65,7 +65,7 @@ export class NatsSessionStore<T extends object = SessionData> implements Session
       const handle = this.handleOf(id);
       const session = await this.#context.reads.read(handle);
       if (session) return this.#recordOf(handle, session);
-      const found = await findOlder(this.#context, id);
+      const found = await findElsewhere(this.#context, id);
       return found && this.#recordOf(found.handle, found.session);
     });
   }
