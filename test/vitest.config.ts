@@ -20,7 +20,8 @@ export default defineConfig({
     maxWorkers: 2,
     // They take minutes: `npm run test:faults` runs them, and longer forms of the other fault tests.
     exclude: [...configDefaults.exclude, "faults/{applications,cluster,soak}.test.ts"],
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // For a hang: a machine that is busy with other things takes many times what they need.
+    testTimeout: 120_000,
+    hookTimeout: 180_000,
   },
 });

@@ -1,5 +1,5 @@
-import { openSessionStore } from "nats-session-store";
 import { expect, it } from "vitest";
+import { openPatient } from "../support/patient.js";
 import { connectCurrent, newBucket } from "../support/variants.js";
 
 const CLIENTS = 32;
@@ -9,7 +9,7 @@ it(`${CLIENTS} clients that each count in a key of their own, in one session, lo
   const bucket = newBucket();
   const connections = await Promise.all(Array.from({ length: CLIENTS }, () => connectCurrent()));
   const stores = await Promise.all(
-    connections.map((nc) => openSessionStore<Record<string, number>>(nc, { bucket, timeout: 10_000 })),
+    connections.map((nc) => openPatient<Record<string, number>>(nc, { bucket, timeout: 60_000 })),
   );
   const id = "counted";
   await stores[0]?.save(id, {});

@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import fc from "fast-check";
-import { openSessionStore, type SessionStore, type SessionStoreOptions } from "nats-session-store";
+import type { SessionStore, SessionStoreOptions } from "nats-session-store";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { openPatient } from "../support/patient.js";
 import { type Connection, newBucket, type Variant, variants } from "../support/variants.js";
 import { type Data, run, schedules } from "./schedule.js";
 
@@ -32,7 +33,7 @@ describe.each(tested)("random schedules over $name", (variant: Variant) => {
     const bucket = newBucket();
     const stores: SessionStore[] = [];
     for (const nc of connections) {
-      stores.push(await openSessionStore<Data>(nc, { bucket, touchAfter: 0, ...options }));
+      stores.push(await openPatient<Data>(nc, { bucket, touchAfter: 0, ...options }));
     }
     let steps = 0;
     const property = fc.asyncProperty(schedules(CLIENTS, STEPS), async (schedule) => {

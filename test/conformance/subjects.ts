@@ -2,12 +2,8 @@ import type { EventEmitter } from "node:events";
 import { NatsStore as ExpressStore } from "connect-nats";
 import type session from "express-session";
 import { NatsStore as KoaStore } from "koa-session-nats";
-import {
-  openSessionStore,
-  type SessionRecord,
-  type SessionStore,
-  type SessionStoreOptions,
-} from "nats-session-store";
+import type { SessionRecord, SessionStore, SessionStoreOptions } from "nats-session-store";
+import { openPatient, PATIENCE } from "../support/patient.js";
 import type { Connection } from "../support/variants.js";
 
 export type Data = Record<string, unknown>;
@@ -36,7 +32,7 @@ export type OpenSubject = (nc: Connection, options?: SessionStoreOptions) => Pro
 
 export const subjects: Record<string, OpenSubject> = {
   core: async (nc, options) => {
-    const sessions = await openSessionStore<Data>(nc, options);
+    const sessions = await openPatient<Data>(nc, options);
     return {
       sessions,
       create: async (id, data, ttl) => void (await sessions.save(id, data, { ttl })),
@@ -61,7 +57,7 @@ export const subjects: Record<string, OpenSubject> = {
   },
 
   "express-session": async (nc, options) => {
-    const store = await ExpressStore.open(nc, options);
+    const store = await ExpressStore.open(nc, { timeout: PATIENCE, ...options });
     const request = (id: string) => ({ sessionID: id, sessionStore: store }) as never;
     const setLife = (held: session.Session, life: number | undefined) => {
       if (life !== undefined) held.cookie.maxAge = life;
@@ -98,7 +94,7 @@ export const subjects: Record<string, OpenSubject> = {
   },
 
   "koa-session": async (nc, options) => {
-    const store = await KoaStore.open(nc, options);
+    const store = await KoaStore.open(nc, { timeout: PATIENCE, ...options });
     return {
       sessions: store.sessions as SessionStore,
       events: store,

@@ -1,7 +1,8 @@
 import { jetstreamManager, type StreamConfig } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
-import { openSessionStore, type SessionStoreOptions } from "nats-session-store";
+import type { SessionStoreOptions } from "nats-session-store";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { openPatient } from "../support/patient.js";
 import { type Connection, newBucket, type Variant, variants } from "../support/variants.js";
 
 const NS = 1_000_000;
@@ -23,7 +24,7 @@ function theBucket(variant: Variant): void {
 
   /** Opens and closes a store; gives the bucket's configuration after that. */
   async function open(options: SessionStoreOptions & { bucket: string }): Promise<StreamConfig> {
-    const store = await openSessionStore(nc, options);
+    const store = await openPatient(nc, options);
     await store.close();
     return configOf(options.bucket);
   }
@@ -46,7 +47,7 @@ function theBucket(variant: Variant): void {
   }
 
   const works = async (bucket: string) => {
-    const store = await openSessionStore(nc, { bucket });
+    const store = await openPatient(nc, { bucket });
     await store.save("id", { n: 1 });
     expect((await store.load("id"))?.data).toEqual({ n: 1 });
     await store.close();
@@ -120,7 +121,7 @@ function theBucket(variant: Variant): void {
       const bucket = newBucket();
       const connections = await Promise.all(Array.from({ length: 4 }, () => variant.connect()));
       const opening = connections.flatMap((each) =>
-        Array.from({ length: 5 }, () => openSessionStore(each, { bucket })),
+        Array.from({ length: 5 }, () => openPatient(each, { bucket })),
       );
       const stores = await Promise.all(opening);
       await Promise.all(stores.map((store, n) => store.save(`${n}`, { n })));
@@ -133,7 +134,7 @@ function theBucket(variant: Variant): void {
       const connections = await Promise.all(Array.from({ length: 6 }, () => variant.connect()));
       for (let round = 0; round < 20; round++) {
         const bucket = newBucket();
-        const stores = await Promise.all(connections.map((own) => openSessionStore(own, { bucket })));
+        const stores = await Promise.all(connections.map((own) => openPatient(own, { bucket })));
         await stores[0]?.save("id", { n: round });
         expect((await stores.at(-1)?.load("id"))?.data).toEqual({ n: round });
       }
@@ -333,7 +334,7 @@ function theBucket(variant: Variant): void {
 
     it("keeps the sessions that are stored", async () => {
       const bucket = newBucket();
-      const store = await openSessionStore(nc, { bucket, maxTtl: DAY });
+      const store = await openPatient(nc, { bucket, maxTtl: DAY });
       await store.save("id", { n: 1 });
       await open({ bucket, maxTtl: 2 * DAY, updateBucket: true });
       expect((await store.load("id"))?.data).toEqual({ n: 1 });

@@ -2,6 +2,7 @@ import type { SessionStoreOptions } from "nats-session-store";
 import { openSessionStore } from "nats-session-store";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { resolveOptions } from "../../packages/core/src/options.js";
+import { PATIENCE } from "../support/patient.js";
 import { type Connection, connectCurrent, newBucket } from "../support/variants.js";
 
 const DAY = 86_400_000;
@@ -174,6 +175,7 @@ describe("the options as a whole", () => {
 });
 
 describe("the caller's object", () => {
+  const timeout = PATIENCE;
   let nc: Connection;
   beforeAll(async () => {
     nc = await connectCurrent();
@@ -181,7 +183,12 @@ describe("the caller's object", () => {
   afterAll(() => nc.close());
 
   it("is not changed", async () => {
-    const options = deepFreeze({ bucket: newBucket(), ttl: 60_000, placement: { tags: [] as string[] } });
+    const options = deepFreeze({
+      bucket: newBucket(),
+      timeout,
+      ttl: 60_000,
+      placement: { tags: [] as string[] },
+    });
     const before = structuredClone(options);
     const store = await openSessionStore(nc, options);
     await store.close();
@@ -189,15 +196,15 @@ describe("the caller's object", () => {
   });
 
   it("has no effect when it changes after the call", async () => {
-    const options: SessionStoreOptions = { bucket: newBucket(), ttl: 60_000, prefix: "one" };
+    const options: SessionStoreOptions = { bucket: newBucket(), timeout, ttl: 3_600_000, prefix: "one" };
     const bucket = options.bucket as string;
     const opening = openSessionStore(nc, options);
     Object.assign(options, { bucket: "a bad name", ttl: 1, prefix: "two", unknown: 1 });
     const store = await opening;
     const { record } = await store.save("id", { n: 1 });
-    expect((record?.expiresAt as number) - Date.now()).toBeGreaterThan(50_000);
+    expect((record?.expiresAt as number) - Date.now()).toBeGreaterThan(3_000_000);
     await store.close();
-    const same = await openSessionStore(nc, { bucket, prefix: "one" });
+    const same = await openSessionStore(nc, { bucket, timeout, prefix: "one" });
     expect(await same.load("id")).not.toBeNull();
     await same.close();
   });
@@ -222,7 +229,7 @@ describe("the caller's object", () => {
         return JSON.parse(this.#turn(text)) as object;
       }
     }
-    const store = await openSessionStore(nc, { bucket: newBucket(), serializer: new Reversing() });
+    const store = await openSessionStore(nc, { bucket: newBucket(), timeout, serializer: new Reversing() });
     await store.save("id", { n: 1 });
     expect((await store.load("id"))?.data).toEqual({ n: 1 });
     await store.close();
@@ -242,7 +249,7 @@ describe("the connection", () => {
 
   it("may still be on its way", async () => {
     const nc = connectCurrent();
-    const store = await openSessionStore(nc, { bucket: newBucket() });
+    const store = await openSessionStore(nc, { bucket: newBucket(), timeout: PATIENCE });
     expect(await store.load("id")).toBeNull();
     await store.close();
     await (await nc).close();

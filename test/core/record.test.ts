@@ -2,9 +2,10 @@ import { readFile } from "node:fs/promises";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { headers } from "@nats-io/nats-core";
 import fc from "fast-check";
-import { openSessionStore, type SessionStore } from "nats-session-store";
+import type { SessionStore } from "nats-session-store";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decodeMetadata, encodeMetadata, type WriteKind } from "../../packages/core/src/record.js";
+import { openPatient } from "../support/patient.js";
 import { type Connection, newBucket, type Variant, variants } from "../support/variants.js";
 
 const runs = { numRuns: 500 };
@@ -113,7 +114,7 @@ function storageFormat(variant: Variant): void {
   beforeAll(async () => {
     golden = JSON.parse(await readFile(new URL("golden-format-1.json", import.meta.url), "utf8"));
     nc = await variant.connect();
-    store = await openSessionStore(nc, { bucket, maxTtl: 36_500 * 86_400_000 });
+    store = await openPatient(nc, { bucket, maxTtl: 36_500 * 86_400_000 });
     for (const { key, headers: list, value } of Object.values(golden)) {
       const options = { headers: headers() };
       for (const [name, text] of Object.entries(list)) options.headers.set(name, text);

@@ -4,6 +4,7 @@ import { promisify } from "node:util";
 import { type NatsServer, startNatsServer } from "nats-dev-server";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { serverFaultOf } from "../../packages/core/dist/server-faults.js";
+import { PATIENCE } from "../support/patient.js";
 
 describe("a version of nats-server", () => {
   const plain = { ttls: true, limited: false, replicated: false };
@@ -65,14 +66,14 @@ describe("opening a store on a server with a fault", () => {
       const nc = await connect({ servers: ${JSON.stringify(server.url)} });
       const version = process.env.PRETENDED_VERSION;
       if (version) Object.defineProperty(nc, "info", { value: { ...nc.info, version } });
-      for (const bucket of ["a", "a", "b"]) await openSessionStore(nc, { bucket });
+      for (const bucket of ["a", "a", "b"]) await openSessionStore(nc, { bucket, timeout: ${PATIENCE} });
       await nc.close();
     `;
     const env = { ...process.env, NODE_OPTIONS: "", PRETENDED_VERSION: "2.14.1" };
     const { stdout, stderr } = await promisify(execFile)(
       process.execPath,
       [...args, "--input-type=module", "--eval", source],
-      { cwd: fileURLToPath(new URL(".", import.meta.url)), env, timeout: 20_000 },
+      { cwd: fileURLToPath(new URL(".", import.meta.url)), env, timeout: 90_000 },
     );
     return stdout + stderr;
   }

@@ -2,9 +2,11 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import { type NatsServer, startNatsServer } from "nats-dev-server";
 import { openSessionStore, type SessionStore, type SessionStoreOptions } from "nats-session-store";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { openPatient } from "../support/patient.js";
 import { type Connection, clients, newBucket } from "../support/variants.js";
+import { stopwatch, until } from "../support/wait.js";
 
-/** How much later than its `timeout` an operation may reject on a busy machine, in ms. */
+/** How much later than its `timeout` an operation may reject, in ms of a stopwatch. */
 const LITTLE = 500;
 const UNAVAILABLE = { name: "SessionStoreError", code: "ERR_SESSION_UNAVAILABLE" };
 
@@ -23,9 +25,15 @@ function trouble(connect: (typeof clients)[string]): void {
   }
 
   async function open(nc: Connection, options?: SessionStoreOptions): Promise<SessionStore> {
-    const store = await openSessionStore(nc, options);
+    const store = await openPatient(nc, options);
     stores.push(store);
     return store;
+  }
+
+  /** Opens a store of little patience, however long that takes. */
+  async function openHasty(nc: Connection, timeout: number): Promise<SessionStore> {
+    await open(nc);
+    return answered(() => open(nc, { timeout }));
   }
 
   afterEach(async () => {
@@ -57,7 +65,7 @@ function trouble(connect: (typeof clients)[string]): void {
       await server.kill();
       await inTime(400, expect(open(nc, { timeout: 400 })).rejects.toMatchObject(UNAVAILABLE));
       await server.restart();
-      await open(nc, { timeout: 5000 });
+      await open(nc);
     });
 
     it("a server that stands still is an outage within the timeout", async () => {
@@ -85,6 +93,7 @@ function trouble(connect: (typeof clients)[string]): void {
     });
 
     it("a connection on its way that never comes is an outage within the timeout", async () => {
+      // However late the timers are, the earlier one comes first.
       const opening = openSessionStore(new Promise<Connection>(() => {}), { timeout: 300 });
       const late = new Promise((_resolve, reject) => {
         setTimeout(() => reject(new Error("still opening")), 300 + LITTLE).unref();
@@ -102,7 +111,7 @@ function trouble(connect: (typeof clients)[string]): void {
 
     /** Every operation, on a session that was stored before. */
     async function operations(store: SessionStore): Promise<Record<string, () => Promise<unknown>>> {
-      const { record } = await store.save("there", { n: 1 });
+      const { record } = await answered(() => store.save("there", { n: 1 }));
       if (!record) throw new Error("not saved");
       return {
         load: () => store.load("there"),
@@ -119,7 +128,7 @@ function trouble(connect: (typeof clients)[string]): void {
     }
 
     it("a server that stands still makes every operation an outage in time, and then all is as before", async () => {
-      const store = await open(await connection(server), { timeout: 400 });
+      const store = await openHasty(await connection(server), 400);
       const each = await operations(store);
       await server.pause();
       await inTime(
@@ -129,14 +138,15 @@ function trouble(connect: (typeof clients)[string]): void {
         ),
       );
       await server.resume();
-      expect(await store.load("nobody")).toBeNull();
-      expect((await store.save("after", { n: 1 })).outcome).toBe("saved");
-      expect((await store.load("after"))?.data).toEqual({ n: 1 });
-      expect(await store.destroy("after")).toBe(true);
+      expect(await answered(() => store.load("nobody"))).toBeNull();
+      expect((await answered(() => store.save("after", { n: 1 }))).outcome).toBe("saved");
+      expect((await answered(() => store.load("after")))?.data).toEqual({ n: 1 });
+      await answered(() => store.destroy("after"));
+      expect(await answered(() => store.load("after"))).toBeNull();
     });
 
     it("a server that is down makes every operation an outage in time, and then all is as before", async () => {
-      const store = await open(await connection(server), { timeout: 400 });
+      const store = await openHasty(await connection(server), 400);
       const each = await operations(store);
       await server.kill();
       await inTime(
@@ -146,12 +156,11 @@ function trouble(connect: (typeof clients)[string]): void {
         ),
       );
       await server.restart();
-      const patient = await open(await connection(server));
-      expect((await patient.load("there"))?.data).toEqual({ n: 1 });
+      expect((await answered(() => store.load("there")))?.data).toEqual({ n: 1 });
     });
 
     it("an outage shorter than the timeout is not seen by loads, saves, touches and destroys", async () => {
-      const store = await open(await connection(server), { timeout: 20_000, touchAfter: 0 });
+      const store = await open(await connection(server), { timeout: 60_000, touchAfter: 0 });
       await store.save("there", { n: 0 });
       const load = steady(async () => expect(await store.load("there")).not.toBeNull());
       const save = steady(async (n) => {
@@ -182,18 +191,19 @@ function trouble(connect: (typeof clients)[string]): void {
 
     it("an outage longer than the timeout fails with the code, in time, and loses no acknowledged save", async () => {
       const timeout = 250;
-      const store = await open(await connection(server), { timeout });
+      const store = await openHasty(await connection(server), timeout);
       const acknowledged = new Map<string, number>();
+      const clock = stopwatch();
       let slowest = 0;
       const workers = Array.from({ length: 8 }, (_, worker) =>
         steady(async (n) => {
           const id = `worker-${worker}-${n % 3}`;
-          const start = performance.now();
+          const start = clock.elapsed();
           try {
             await store.save(id, { n });
             acknowledged.set(id, n);
           } finally {
-            slowest = Math.max(slowest, performance.now() - start);
+            slowest = Math.max(slowest, clock.elapsed() - start);
           }
         }),
       );
@@ -204,17 +214,18 @@ function trouble(connect: (typeof clients)[string]): void {
       await server.restart();
       await Promise.all(workers.map((each) => each.further(20)));
       const failures = (await Promise.all(workers.map((each) => each.stop()))).flat();
+      clock.stop();
       expect(failures.length).toBeGreaterThan(0);
       for (const failure of failures) expect(failure).toMatchObject(UNAVAILABLE);
       expect(slowest).toBeLessThan(timeout + LITTLE);
       for (const [id, n] of acknowledged) {
-        expect((await store.load(id))?.data.n, id).toBeGreaterThanOrEqual(n);
+        expect((await answered(() => store.load(id)))?.data.n, id).toBeGreaterThanOrEqual(n);
       }
     });
 
     it("a connection that its owner closes is an outage, also for what is in flight; close is still clean", async () => {
       const nc = await connection(server);
-      const store = await open(nc, { timeout: 5000 });
+      const store = await open(nc);
       const each = await operations(store);
       await server.pause();
       const inFlight = Promise.allSettled([store.load("there"), store.save("x", {}), store.destroy("there")]);
@@ -248,7 +259,7 @@ function trouble(connect: (typeof clients)[string]): void {
 
     it("a bucket that is deleted is an error with a code, never null, and can be opened anew", async () => {
       const nc = await connection(server);
-      const store = await open(nc, { timeout: 5000 });
+      const store = await open(nc);
       const each = await operations(store);
       await (await jetstreamManager(nc as never)).streams.delete("KV_sessions");
       for (const [name, run] of Object.entries(each)) {
@@ -348,7 +359,7 @@ function trouble(connect: (typeof clients)[string]): void {
     beforeAll(async () => {
       server = await startNatsServer({ config });
       const all = await connect({ servers: server.url, ...{ user: "all", pass: "p" } });
-      const store = await openSessionStore(all, { bucket });
+      const store = await openPatient(all, { bucket });
       await store.save("there", { n: 1 });
       await all.close();
     });
@@ -422,9 +433,27 @@ function trouble(connect: (typeof clients)[string]): void {
 }
 
 async function inTime<T>(timeout: number, operation: Promise<T>): Promise<void> {
-  const start = performance.now();
-  await operation;
-  expect(performance.now() - start).toBeLessThan(timeout + LITTLE);
+  const clock = stopwatch();
+  try {
+    await operation;
+    expect(clock.elapsed()).toBeLessThan(timeout + LITTLE);
+  } finally {
+    clock.stop();
+  }
+}
+
+/** Repeats what a busy machine may not get done within a short timeout, until it is answered. */
+async function answered<T>(operation: () => Promise<T>): Promise<T> {
+  let result: { value: T } | undefined;
+  await until("an answer", async () => {
+    try {
+      result = { value: await operation() };
+    } catch (error) {
+      expect(error).toMatchObject(UNAVAILABLE);
+    }
+    return result !== undefined;
+  });
+  return (result as { value: T }).value;
 }
 
 /** Runs something over and over until it is stopped; notes what fails and goes on. */

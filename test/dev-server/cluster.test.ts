@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 const hasApt = (process.env.PATH ?? "")
   .split(delimiter)
   .some((directory) => existsSync(join(directory, "apt-get")));
-const patience = { timeout: 20_000, interval: 50 };
+const patience = { timeout: 60_000, interval: 50 };
 
 describe.each([
   { name: "the default server", options: async () => ({}), available: true, old: false },
@@ -21,15 +21,16 @@ describe.each([
     old: true,
   },
 ])("a cluster of three, $name", ({ options, available, old }) => {
-  describe.runIf(available)("with a stream of three replicas", { timeout: 60_000 }, () => {
+  describe.runIf(available)("with a stream of three replicas", { timeout: 240_000 }, () => {
     let cluster: NatsCluster;
     let nc: NatsConnection;
 
     beforeAll(async () => {
       cluster = await startNatsCluster(await options());
       nc = await connect({ servers: cluster.urls, maxReconnectAttempts: -1, reconnectTimeWait: 50 });
-      const jsm = await jetstreamManager(nc);
-      await jsm.streams.add({ name: "SAFE", subjects: ["safe"], num_replicas: 3 });
+      const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: 5_000 });
+      const config = { name: "SAFE", subjects: ["safe"], num_replicas: 3 };
+      await vi.waitFor(() => jsm.streams.add(config), patience);
     });
 
     afterAll(async () => {
@@ -38,9 +39,9 @@ describe.each([
     });
 
     const publish = (id: string, via = nc) =>
-      vi.waitFor(() => jetstream(via).publish("safe", id, { msgID: id, timeout: 1_000 }), patience);
+      vi.waitFor(() => jetstream(via).publish("safe", id, { msgID: id, timeout: 2_000 }), patience);
     const info = () =>
-      vi.waitFor(async () => (await jetstreamManager(nc, { timeout: 1_000 })).streams.info("SAFE"), patience);
+      vi.waitFor(async () => (await jetstreamManager(nc, { timeout: 2_000 })).streams.info("SAFE"), patience);
 
     /** Whether the two followers are up to date. */
     const replicas = async () => (await info()).cluster?.replicas?.map((replica) => replica.current);

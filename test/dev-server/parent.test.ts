@@ -40,7 +40,7 @@ async function remains({ port, dataDir }: Started): Promise<string[]> {
 
 async function expectNothingLeft(servers: Started[]) {
   const all = async () => (await Promise.all(servers.map(remains))).flat();
-  await expect.poll(all, { timeout: 15_000, interval: 20 }).toEqual([]);
+  await expect.poll(all, { timeout: 60_000, interval: 20 }).toEqual([]);
 }
 
 const staysAlive = "setInterval(() => {}, 1000);";

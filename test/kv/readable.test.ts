@@ -4,8 +4,9 @@ import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { NatsStore as ExpressStore } from "connect-nats";
 import type { SessionData } from "express-session";
 import { NatsStore as KoaStore } from "koa-session-nats";
-import { handleOf, openSessionStore } from "nats-session-store";
+import { handleOf } from "nats-session-store";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { openPatient, PATIENCE } from "../support/patient.js";
 import { newBucket } from "../support/variants.js";
 
 let nc: NatsConnection;
@@ -26,7 +27,7 @@ const session = (data: object) => data as SessionData;
 describe("what the official KV client finds in the bucket", () => {
   test("a session of Express is its JSON and nothing else", async () => {
     const bucket = newBucket();
-    const store = await ExpressStore.open(nc, { bucket });
+    const store = await ExpressStore.open(nc, { timeout: PATIENCE, bucket });
     await store.set(ID, session({ cookie: { originalMaxAge: null, expires: null, path: "/" }, user: "ada" }));
     const entry = await (await kvOf(bucket)).get(`s.${handleOf(ID)}`);
     expect(entry?.operation).toBe("PUT");
@@ -35,7 +36,7 @@ describe("what the official KV client finds in the bucket", () => {
 
   test("a cookie's passing time is not part of the value", async () => {
     const bucket = newBucket();
-    const store = await ExpressStore.open(nc, { bucket });
+    const store = await ExpressStore.open(nc, { timeout: PATIENCE, bucket });
     const cookie = { originalMaxAge: 60_000, expires: new Date(Date.now() + 60_000), path: "/" };
     await store.set(ID, session({ cookie, user: "ada" }));
     const entry = await (await kvOf(bucket)).get(`s.${handleOf(ID)}`);
@@ -44,7 +45,7 @@ describe("what the official KV client finds in the bucket", () => {
 
   test("a session of Koa is its JSON and nothing else", async () => {
     const bucket = newBucket();
-    const store = await KoaStore.open(nc, { bucket });
+    const store = await KoaStore.open(nc, { timeout: PATIENCE, bucket });
     await store.set(ID, { user: "ada", _maxAge: 60_000, _expire: Date.now() + 60_000 }, 70_000);
     const entry = await (await kvOf(bucket)).get(`s.${handleOf(ID)}`);
     expect(entry?.string()).toBe('{"user":"ada","_maxAge":60000}');
@@ -52,7 +53,7 @@ describe("what the official KV client finds in the bucket", () => {
 
   test("the key is the session's handle, under the store's prefix", async () => {
     const bucket = newBucket();
-    const store = await openSessionStore(nc, { bucket, prefix: "shop.eu" });
+    const store = await openPatient(nc, { bucket, prefix: "shop.eu" });
     await store.save(ID, { user: "ada" });
     const kv = await kvOf(bucket);
     const keys: string[] = [];
@@ -63,7 +64,7 @@ describe("what the official KV client finds in the bucket", () => {
 
   test("a session that was destroyed is a deleted key", async () => {
     const bucket = newBucket();
-    const store = await openSessionStore(nc, { bucket });
+    const store = await openPatient(nc, { bucket });
     await store.save(ID, { user: "ada" });
     await store.destroy(ID);
     const kv = await kvOf(bucket);
@@ -77,7 +78,7 @@ describe("what the official KV client finds in the bucket", () => {
 
   test("a session that it deletes is gone for the store, one that it writes over is not taken for ours", async () => {
     const bucket = newBucket();
-    const store = await openSessionStore(nc, { bucket });
+    const store = await openPatient(nc, { bucket });
     await store.save(ID, { user: "ada" });
     const kv = await kvOf(bucket);
     await kv.delete(`s.${handleOf(ID)}`);
@@ -102,8 +103,8 @@ describe("what is stored beside the value", () => {
 
   test("times in milliseconds, the format and the kind of write; the life in seconds for the server", async () => {
     const bucket = newBucket();
-    const store = await openSessionStore(nc, { bucket });
-    const { record } = await store.save(ID, { user: "ada" }, { ttl: 90_500 });
+    const store = await openPatient(nc, { bucket });
+    const { record } = await store.save(ID, { user: "ada" }, { ttl: 90_050 });
     expect(await headersOf(nc, bucket)).toEqual({
       "Session-Format": "1",
       "Session-Created": String(record?.createdAt),
@@ -125,7 +126,7 @@ describe("what is stored beside the value", () => {
     const old = await connect({ servers });
     try {
       const bucket = newBucket();
-      await (await openSessionStore(old, { bucket })).save(ID, { user: "ada" });
+      await (await openPatient(old, { bucket })).save(ID, { user: "ada" });
       expect(Object.keys(await headersOf(old, bucket))).not.toContain("Nats-TTL");
       expect((await (await kvOf(bucket, old)).get(`s.${handleOf(ID)}`))?.json()).toEqual({ user: "ada" });
     } finally {
@@ -147,12 +148,12 @@ test("the session id never reaches the server: no subject, header or value of an
   });
   await listener.flush();
 
-  const express = await ExpressStore.open(nc, { bucket, touchAfter: 0 });
+  const express = await ExpressStore.open(nc, { timeout: PATIENCE, bucket, touchAfter: 0 });
   const data = session({ cookie: { originalMaxAge: 60_000 }, user: "ada" });
   await express.set(ID, data);
   await express.touch(ID, (await express.get(ID)) as SessionData);
   await express.destroy(ID);
-  const koa = await KoaStore.open(nc, { bucket });
+  const koa = await KoaStore.open(nc, { timeout: PATIENCE, bucket });
   await koa.set(ID, { user: "grace" }, 60_000);
   await koa.get(ID);
 

@@ -13,7 +13,7 @@ declare module "vitest" {
 
 /** Starts the two servers that most tests share, each test with buckets of its own. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const current = await startNatsServer();
+  const current = await startNatsServer({ timeout: 60_000 });
   const old = await startOldServer();
   project.provide("currentServer", current.url);
   project.provide("currentVersion", current.version);
@@ -28,7 +28,7 @@ async function startOldServer(): Promise<NatsServer | undefined> {
   if (process.env.SESSION_TEST_OLD_SERVER === "none") return undefined;
   try {
     const { path } = await debianNatsServer("bookworm");
-    return await startNatsServer({ binary: path });
+    return await startNatsServer({ binary: path, timeout: 60_000 });
   } catch (error) {
     if (process.env.CI) throw error;
     console.warn(`No nats-server 2.9, its tests are left out: ${(error as Error).message}`);

@@ -1,4 +1,5 @@
 import { headers } from "@nats-io/nats-core";
+import { PATIENCE } from "./patient.js";
 
 /** What this needs of a connection of either client generation. */
 export interface Requester {
@@ -21,7 +22,7 @@ export async function putEntry(
   for (const [name, text] of Object.entries(list)) sent.set(name, text);
   const payload = typeof value === "string" ? Buffer.from(value) : value;
   const { data } = await nc.request(`$KV.${bucket}.${key}`, payload, {
-    timeout: 5000,
+    timeout: PATIENCE,
     headers: sent as never,
   });
   const { error } = JSON.parse(Buffer.from(data).toString()) as { error?: { description: string } };

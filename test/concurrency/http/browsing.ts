@@ -6,6 +6,7 @@ import { expressFramework } from "../../http/support/express.js";
 import type { AdapterStore, Framework } from "../../http/support/frameworks.js";
 import { koaFramework } from "../../http/support/koa.js";
 import type { Visitor } from "../../http/support/visitor.js";
+import { PATIENCE } from "../../support/patient.js";
 import { type Connection, newBucket } from "../../support/variants.js";
 
 export type Data = Record<string, unknown>;
@@ -36,7 +37,7 @@ export async function browse<V extends Visit, S extends AdapterStore, O>(
   }: { data?: Data; settings?: NoInfer<O> } & Omit<SessionStoreOptions, "bucket"> = {},
 ) {
   const bucket = newBucket();
-  const store = await framework.Store.open(nc, { bucket, touchAfter: 0, ...options });
+  const store = await framework.Store.open(nc, { bucket, touchAfter: 0, timeout: PATIENCE, ...options });
   const app = await framework.start(store, settings);
   const gone: GoneEvent[] = [];
   (store as unknown as TellingStore).on("gone", (event) => gone.push(event));

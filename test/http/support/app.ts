@@ -47,7 +47,11 @@ export class App<V extends Visit> {
       this.#steps.delete(url);
       return { result: (await step(visit)) ?? null };
     };
-    this.#server = createServer(build(run, (error) => this.failures.push(error)));
+    // A connection that is closed for being idle could take a request with it that is just being sent.
+    this.#server = createServer(
+      { keepAliveTimeout: 0 },
+      build(run, (error) => this.failures.push(error)),
+    );
   }
 
   static async start<V extends Visit>(build: Build<V>): Promise<App<V>> {

@@ -9,10 +9,11 @@ import { connect } from "@nats-io/transport-node";
 export async function serve(start) {
   const [servers, bucket] = process.argv.slice(2);
   const nc = await connect({ servers });
-  const { store, listener } = await start(nc, { bucket, touchAfter: 0, resolve: addCounts });
+  const { store, listener } = await start(nc, { bucket, touchAfter: 0, timeout: 30_000, resolve: addCounts });
   store.on("gone", (gone) => process.send({ gone }));
 
-  const server = createServer(listener).listen(0, "127.0.0.1");
+  // A connection that is closed for being idle could take a request with it that is just being sent.
+  const server = createServer({ keepAliveTimeout: 0 }, listener).listen(0, "127.0.0.1");
   await once(server, "listening");
   process.once("disconnect", async () => {
     server.closeAllConnections();
