@@ -20,7 +20,7 @@ for (const pid of pids) {
   send(pid, "SIGKILL");
 }
 for (let waited = 0; waited < 500 && pids.some((pid) => send(pid, 0)); waited += 20) await sleep(20);
-for (const directory of directories) await rm(directory, { recursive: true, force: true, maxRetries: 5 });
+for (const directory of directories) await rm(directory, { recursive: true, force: true, maxRetries: 20 });
 
 function send(pid: number, signal: NodeJS.Signals | 0): boolean {
   try {

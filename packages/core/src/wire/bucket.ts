@@ -33,9 +33,6 @@ const STREAM_NOT_FOUND = 10059;
 /** A stream of that name, or one with such subjects, is there; 2.9 says the latter of one that is being created. */
 const TAKEN: ReadonlySet<unknown> = new Set([10058, 10065]);
 
-/** How long a stream that is being created may take to be found, in ms. */
-const CREATION = 500;
-
 /**
  * Opens the bucket, creates it where it is missing, or says exactly why it cannot be used.
  * @throws `ERR_SESSION_BUCKET_MISSING`, `ERR_SESSION_BUCKET_MISMATCH`, `ERR_SESSION_JETSTREAM_OFF`,
@@ -115,7 +112,8 @@ async function create(
   } catch (error) {
     if (!TAKEN.has(serverErrorCode(error))) throw error;
     // Another process was faster, with other options; what it made is checked like any bucket we find.
-    const patience = Math.min(deadline, performance.now() + CREATION);
+    // A busy server takes its time until it can be found; half of the time left is for that.
+    const patience = (performance.now() + deadline) / 2;
     for (let pause = FIRST_PAUSE; ; pause = longer(pause)) {
       const theirs = await find(nc, subjects, deadline);
       if (theirs) return theirs;
