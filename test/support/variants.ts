@@ -10,7 +10,7 @@ export type Connection = NatsConnectionLike & {
   close(): Promise<void>;
   flush(): Promise<void>;
   request: Requester["request"];
-  stats(): { outMsgs: number };
+  stats(): { inMsgs: number; outMsgs: number };
 };
 
 export const clients: Record<string, (options: { servers: string }) => Promise<Connection>> = {

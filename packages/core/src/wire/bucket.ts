@@ -5,7 +5,7 @@ import type { ResolvedOptions } from "../options.js";
 import type { NatsConnectionLike } from "../types.js";
 import { type Difference, differences, mendedConfig, newBucketConfig } from "./bucket-config.js";
 import { changesSubject } from "./changes.js";
-import { managementError, mayPass, serverErrorCode } from "./failure.js";
+import { isSilence, managementError, mayPass, serverErrorCode } from "./failure.js";
 import { FIRST_PAUSE, longer } from "./pause.js";
 import type { Subjects } from "./subjects.js";
 
@@ -185,6 +185,7 @@ async function manage<T>(
   deadline: number,
   ask: (streams: JetStreamManager["streams"]) => Promise<T>,
 ): Promise<T> {
+  let told: unknown;
   for (let pause = FIRST_PAUSE; ; pause = longer(pause)) {
     const left = Math.max(1, deadline - performance.now());
     try {
@@ -192,8 +193,10 @@ async function manage<T>(
       const manager = await jetstreamManager(nc as never, { checkAPI: false, timeout: Math.ceil(left / 3) });
       return await ask(manager.streams);
     } catch (error) {
+      // What a server has said tells more than that it did not say it again in what little time was left.
+      if (!isSilence(error)) told = error;
       const isLast = deadline - performance.now() - pause < LEAST_TRY;
-      if (isLast || !mayPass(error, nc.info?.jetstream === true)) throw error;
+      if (isLast || !mayPass(error, nc.info?.jetstream === true)) throw told ?? error;
       await sleep(pause);
     }
   }

@@ -94,7 +94,13 @@ export function serverErrorCode(error: unknown): number | undefined {
 export function mayPass(error: unknown, hasJetStream: boolean): boolean {
   const { name, code } = error as { name?: unknown; code?: unknown };
   if (isNobodyThere(name, code)) return hasJetStream;
-  return name === "TimeoutError" || code === "TIMEOUT" || apiErrorOf(error)?.code === 503;
+  return isSilence(error) || apiErrorOf(error)?.code === 503;
+}
+
+/** Whether an error thrown by a client says that no answer came in time. */
+export function isSilence(error: unknown): boolean {
+  const { name, code } = error as { name?: unknown; code?: unknown };
+  return name === "TimeoutError" || code === "TIMEOUT";
 }
 
 /** 2.x says "503" where 3.x throws NoRespondersError, which the JetStream package turns into its own. */
