@@ -90,9 +90,10 @@ async function refuseSecondRun() {
   try {
     running = JSON.parse(await readFile(runningFile, "utf8"));
     process.kill(running.pid, 0);
-    await fetch(`${running.url}/healthz`, { signal: AbortSignal.timeout(2_000) });
-  } catch {
-    return;
+    await fetch(`${running.url}/healthz`, { signal: AbortSignal.timeout(5_000) });
+  } catch (error) {
+    // Who takes the connection and does not answer is busy, not gone.
+    if (error.name !== "TimeoutError") return;
   }
   throw new Error(`The demo is running already: ${running.url}. Set DEMO_DATA for another one beside it.`);
 }
