@@ -60,17 +60,18 @@ test("register, list, pick in turn, deregister", async () => {
 test("an instance stays as long as it lives, and is gone after its TTL when it is killed", async () => {
   const bucket = newBucket();
   const discovery = await open(bucket);
-  const [a] = [await start(bucket, "a", 2000), await start(bucket, "b", 2000)];
+  const ttl = 5000;
+  const [a] = [await start(bucket, "a", ttl), await start(bucket, "b", ttl)];
   await until("both", () => ids(discovery).join() === "a,b");
   let changes = 0;
   discovery.onChange(() => changes++);
-  await untilTime(Date.now() + 3000);
-  expect(changes).toBe(0); // renewals are none
   const killed = Date.now();
   await a.kill();
   expect(ids(discovery)).toEqual(["a", "b"]);
   await until("the killed one to be gone", () => ids(discovery).join() === "b");
-  expect(Date.now() - killed).toBeLessThan(2000 + 2500);
+  // The other one would be gone by now too, had it not renewed itself; renewals are no changes.
+  await untilTime(killed + ttl + 2500);
+  expect(ids(discovery)).toEqual(["b"]);
   expect(changes).toBe(1);
   expect(discovery.pick("mail")?.id).toBe("b");
 });
@@ -108,17 +109,18 @@ test("a server that was away for longer than the TTL has all that live, and only
   const [nc, errors] = [await own.connect(), [] as Error[]];
   const client = await open(bucket);
   const service = await open(bucket, { nc, onError: (error) => errors.push(error) });
-  await service.register("mail", "here", { id: "lives", ttl: 1000 });
-  const worker = await start(bucket, "dies", 1000);
+  await service.register("mail", "here", { id: "lives", ttl: 3000 });
+  const worker = await start(bucket, "dies", 3000);
   await until("both", () => ids(client).join() === "dies,lives");
   const back = reconnected(own.nc);
   await own.server.kill();
   await worker.kill();
-  await untilTime(Date.now() + 1200);
+  await untilTime(Date.now() + 3200);
   expect(ids(client)).toEqual(["dies", "lives"]); // what was known last
   await own.server.restart();
   await back;
   await until("what lives", () => ids(client).join() === "lives");
+  await until("word of a renewal that failed", () => errors.length > 0);
   expect(errors[0]?.message).toMatch(/^Could not renew "mail\.lives": /);
 });
 
@@ -179,7 +181,7 @@ test("the step of the tour", async () => {
   const answers = [...said.matchAll(/call \d was answered by (.)/g)].map(([, id]) => id);
   expect([...new Set(answers)].sort()).toEqual(["a", "b", "c"]);
   expect(said).toContain("a is killed, and for the moment still listed: a,b,c");
-  expect(said).toMatch(/gone \d\.\d s later: b,c/);
+  expect(said).toMatch(/gone \d+\.\d s later: b,c/);
   expect(said).toContain("b has deregistered: c");
   expect(said).toContain("a client picks c; of a service that nobody offers: undefined");
 });

@@ -9,7 +9,7 @@ test("nothing keeps a process alive whose connection is closed", async () => {
   const { stdout, stderr } = await promisify(execFile)(
     process.execPath,
     [program, inject("currentServer"), newBucket()],
-    { timeout: 15_000 },
+    { timeout: 50_000 },
   );
   expect(stdout).toBe("2 true 1 true\n");
   expect(stderr).toBe("");

@@ -33,12 +33,12 @@ async function acquire(locks: Locks, name: string, ttl: number, wait = 0): Promi
 
 test("one of many gets it, the others nothing; other locks are free", async () => {
   const { locks } = await open();
-  const tries = await Promise.all(Array.from({ length: 8 }, () => locks.acquire("job", { ttl: 5000 })));
+  const tries = await Promise.all(Array.from({ length: 8 }, () => locks.acquire("job", { ttl: 30_000 })));
   const got = tries.filter((lock) => lock !== undefined);
   expect(got).toHaveLength(1);
   expect(got[0]?.held).toBe(true);
   expect(await locks.acquire("job")).toBeUndefined();
-  const other = await acquire(locks, "job.other", 5000);
+  const other = await acquire(locks, "job.other", 30_000);
   expect(await other.release()).toBe(true);
   expect(await got[0]?.release()).toBe(true);
   expect(got[0]?.held).toBe(false);
@@ -68,13 +68,13 @@ test("whoever waits in vain is told so after that time", async () => {
   await acquire(locks, "job", 30_000);
   const start = performance.now();
   expect(await locks.acquire("job", { wait: 300 })).toBeUndefined();
-  expect(performance.now() - start).toBeLessThan(2000);
+  expect(performance.now() - start).toBeLessThan(20_000);
 });
 
 test("it is renewed as long as it is held, under the same number", async () => {
   const { locks, kv } = await open();
-  const lock = await acquire(locks, "job", 2000);
-  await untilTime(Date.now() + 4500);
+  const lock = await acquire(locks, "job", 6000);
+  await untilTime(Date.now() + 7000);
   expect(lock.held).toBe(true);
   expect((await kv.get("job"))?.revision).toBeGreaterThan(lock.fence);
   expect(lock.fence).toBe(1);
@@ -105,7 +105,7 @@ test("the holder's process dies, and another process gets it", async () => {
 
 test("a lost lease is told to the holder, whose release then does not touch the next holder's lock", async () => {
   const { locks, kv } = await open();
-  const first = await acquire(locks, "job", 1000);
+  const first = await acquire(locks, "job", 6000);
   await kv.delete("job"); // as an operator would
   const second = await acquire(locks, "job", 60_000);
   await until("the loss to be told", () => first.signal.aborted);
@@ -141,7 +141,7 @@ test("a renewal whose answer was lost does not lose the lock", async () => {
 test("a server that stands still: the lease ends by the holder's own clock, before anybody else can have it", async () => {
   const { locks, kv } = await open();
   const guarded = await new Kvm(own.nc).create(newBucket());
-  const first = await acquire(locks, "job", 1000);
+  const first = await acquire(locks, "job", 3000);
   expect(await writeFenced(guarded, "data", first.fence, "first")).toBe(true);
   await own.server.pause();
   try {
@@ -151,7 +151,7 @@ test("a server that stands still: the lease ends by the holder's own clock, befo
   }
   expect(first.held).toBe(false);
   expect(first.signal.reason.message).toBe('The lock "job" is lost: it could not be renewed in time');
-  const second = await acquire(locks, "job", 5000, 10_000);
+  const second = await acquire(locks, "job", 30_000, 20_000);
   expect(await writeFenced(guarded, "data", second.fence, "second")).toBe(true);
   expect(await writeFenced(guarded, "data", first.fence, "first, too late")).toBe(false);
   expect((await guarded.get("data"))?.json()).toEqual({ fence: second.fence, data: "second" });
@@ -160,7 +160,7 @@ test("a server that stands still: the lease ends by the holder's own clock, befo
 
 test("it is held through a restart of the server", async () => {
   const { locks } = await open();
-  const lock = await acquire(locks, "job", 6000);
+  const lock = await acquire(locks, "job", 30_000);
   const back = reconnected(own.nc);
   await own.server.kill();
   await own.server.restart();
@@ -168,7 +168,7 @@ test("it is held through a restart of the server", async () => {
   await until("a renewal", () => lock.renew());
   expect(await locks.acquire("job")).toBeUndefined();
   expect(await lock.release()).toBe(true);
-  await acquire(locks, "job", 1000);
+  await acquire(locks, "job", 30_000);
 });
 
 test("of writers in any order, the one with the highest number stays", async () => {
@@ -214,7 +214,7 @@ test("the step of the tour", async () => {
   expect(numbers).toHaveLength(3);
   expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
   expect(said).toContain("we try once and get undefined");
-  expect(said).toMatch(/second: taken \d+, \d\.\d s later: a higher number\nsecond: written true/);
+  expect(said).toMatch(/second: taken \d+, \d+\.\d s later: a higher number\nsecond: written true/);
   expect(said).toMatch(/second: lost: The lock "report" is lost: .*\nsecond: written false/);
   expect(said).toContain(`the guarded key holds {"fence":${numbers[2]},"data":"by third"}`);
   expect(said).toContain("third:  released true");

@@ -3,12 +3,15 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { steps } from "example-kv-tour";
 import { debianNatsServer } from "nats-dev-server";
-import { afterEach, expect, inject, test } from "vitest";
+import { afterEach, expect, inject, test, vi } from "vitest";
 import { descendantsOf, isAlive } from "../examples/processes.js";
 import { until } from "../support/wait.js";
 
 const main = fileURLToPath(new URL("../../examples/kv-tour/dist/main.js", import.meta.url));
 const tours: ChildProcess[] = [];
+
+// Each starts a process and a server.
+vi.setConfig({ testTimeout: 120_000 });
 
 afterEach(() => {
   for (const tour of tours.splice(0)) tour.kill("SIGKILL");
@@ -94,8 +97,8 @@ test.each(inject("oldServer") === undefined ? [] : ["ttl"])(
 );
 
 test("a server that dies ends the tour with an error", async () => {
-  const [tour, output] = start(["ttl"]);
-  await until("the step has begun", () => output.stdout.includes("471193"));
+  const [tour, output] = start(["ttl", "discovery"]);
+  await until("the step has begun", () => output.stdout.includes("code, TTL 2 s"), 60_000);
   const server = (await descendantsOf(tour.pid)).find(({ command }) => command.includes("nats-server"));
   const closed = once(tour, "close");
   process.kill(server?.pid ?? 0, "SIGKILL");
@@ -106,8 +109,8 @@ test("a server that dies ends the tour with an error", async () => {
 test.each(["SIGINT", "SIGTERM", "SIGKILL"] as const)(
   "nothing outlives a tour that gets %s",
   async (signal) => {
-    const [tour, output] = start(["ttl"]);
-    await until("the step has begun", () => output.stdout.includes("471193"));
+    const [tour, output] = start(["ttl", "discovery"]);
+    await until("the step has begun", () => output.stdout.includes("code, TTL 2 s"), 60_000);
     const processes = await descendantsOf(tour.pid);
     expect(processes.some(({ command }) => command.includes("nats-server"))).toBe(true);
     const closed = once(tour, "close");
@@ -121,7 +124,7 @@ test.each(["SIGINT", "SIGTERM", "SIGKILL"] as const)(
 
 test("Ctrl-C ends the processes that a step has started too, even a frozen one", async () => {
   const [tour, output] = start(["locks"]);
-  await until("a process is frozen", () => output.stdout.includes("is frozen"));
+  await until("a process is frozen", () => output.stdout.includes("is frozen"), 60_000);
   const processes = await descendantsOf(tour.pid);
   expect(processes.filter(({ command }) => command.includes("workers/lock.js")).length).toBeGreaterThan(0);
   const closed = once(tour, "close");

@@ -123,11 +123,24 @@ test("watch: all keys and one key, deletes included, each to its end", async () 
 
 test("ttl: there half-way, gone after, and the marker that tells of it", async () => {
   const said = await take("ttl");
-  expect(said).toMatch(/^code, TTL 2 s, after 1\.\d s: 471193$/m);
-  expect(said).toMatch(/^code, TTL 2 s, after [2-4]\.\d s: gone$/m);
-  expect(said).toMatch(/^note, written again without a TTL, after [2-4]\.\d s: final$/m);
+  // A machine that stands still may miss the moment in which a key is there, never see one go too soon.
+  const looks = [...said.matchAll(/^(code|note), .*, after (\d+\.\d) s: (\w+)$/gm)].map((look) =>
+    look.slice(1),
+  );
+  expect(looks.map(([key]) => key)).toEqual(["code", "code", "note", "note"]);
+  const [halfWay, after, renewed, last] = looks.map(([, seconds, found]) => ({
+    seconds: Number(seconds),
+    found,
+  }));
+  expect(halfWay?.found).toBe(
+    halfWay && halfWay.seconds < 2 ? "471193" : expect.stringMatching(/471193|gone/),
+  );
+  expect(after?.found).toBe("gone");
+  expect(after?.seconds).toBeGreaterThanOrEqual(2);
+  expect(renewed?.found).toBe(renewed && renewed.seconds < 5 ? "final" : expect.stringMatching(/final|gone/));
+  expect(last?.found).toBe("gone");
+  expect(last?.seconds).toBeGreaterThanOrEqual(5);
   expect(said).toContain("Nats-Marker-Reason: MaxAge");
-  expect(said).toMatch(/^note, bucket TTL 5 s, after [5-9]\.\d s: gone$/m);
 });
 
 const oldServer = inject("oldServer");

@@ -11,16 +11,21 @@ export { Worker } from "../../examples/kv-tour/dist/worker.js";
 export interface OwnServer {
   server: NatsServer;
   nc: NatsConnection;
-  /** One more connection. @param reconnectTimeWait pause before it comes back after an outage, in ms */
-  connect(reconnectTimeWait?: number): Promise<NatsConnection>;
+  /** One more connection. @param servers where the server is reached, if not at its own address */
+  connect(servers?: string): Promise<NatsConnection>;
   stop(): Promise<void>;
 }
 
 export async function startOwnServer(): Promise<OwnServer> {
   const server = await startNatsServer();
   const connections: NatsConnection[] = [];
-  const open = async (reconnectTimeWait = 20) => {
-    const nc = await connect({ servers: server.url, maxReconnectAttempts: -1, reconnectTimeWait });
+  const open = async (servers = server.url) => {
+    const nc = await connect({
+      servers,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 20,
+      ignoreClusterUpdates: true,
+    });
     connections.push(nc);
     return nc;
   };

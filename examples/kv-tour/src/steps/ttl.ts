@@ -21,7 +21,11 @@ export const step: Step = {
       if (markerTTL === 0) throw new Error("A TTL for a key needs nats-server 2.11 or later");
 
       const start = Date.now();
-      const after = () => `after ${((Date.now() - start) / 1000).toFixed(1)} s`;
+      /** What a key has, and when that was known. */
+      const look = async (key: string) => {
+        const found = await show(kv, key);
+        return `after ${((Date.now() - start) / 1000).toFixed(1)} s: ${found}`;
+      };
 
       // The third argument is called markerTTL, and is the key's TTL: whole seconds, at least one.
       await kv.create("code", "471193", "2s");
@@ -31,11 +35,11 @@ export const step: Step = {
       await kv.put("note", "final");
 
       await sleep(1_000);
-      say(`code, TTL 2 s, ${after()}: ${await show(kv, "code")}`);
+      say(`code, TTL 2 s, ${await look("code")}`);
 
       await expired(kv, "code");
-      say(`code, TTL 2 s, ${after()}: ${await show(kv, "code")}`);
-      say(`note, written again without a TTL, ${after()}: ${await show(kv, "note")}`);
+      say(`code, TTL 2 s, ${await look("code")}`);
+      say(`note, written again without a TTL, ${await look("note")}`);
 
       // The marker is a message without a value. A watch reports it as a purge; its headers tell why.
       const jsm = await jetstreamManager(nc);
@@ -44,7 +48,7 @@ export const step: Step = {
       say(`                    Nats-TTL: ${marker?.header.get("Nats-TTL")}`);
 
       await expired(kv, "note");
-      say(`note, bucket TTL 5 s, ${after()}: ${await show(kv, "note")}`);
+      say(`note, bucket TTL 5 s, ${await look("note")}`);
     } finally {
       await deleteBucket(nc, "tour-ttl");
     }

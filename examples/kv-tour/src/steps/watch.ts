@@ -10,7 +10,9 @@ export const step: Step = {
   title: "watch all keys, or one",
 
   async run({ nc, say }) {
-    const kv = await emptyBucket(nc, "tour-watch");
+    const kv = await emptyBucket(nc, "tour-watch", {
+      history: 5, // with one revision per key, a watch need not see what is overwritten at once
+    });
     try {
       await kv.put("door.front", "closed");
       await kv.put("door.back", "open");
