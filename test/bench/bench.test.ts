@@ -36,7 +36,7 @@ test("a missing server is named with the command that installs it, and all overl
   expect(status).toBe(1);
   expect(output).toMatch(/overlaps went wrong with connect-nats with `resolve` +0$/m);
   expect(output).toMatch(/overlaps went wrong with connect-nats +1$/m);
-}, 120_000);
+}, 300_000);
 
 test("an unknown benchmark is refused with the names that there are", async () => {
   const { status, output } = await bench(["nothing"]);

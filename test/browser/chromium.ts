@@ -20,6 +20,7 @@ export function findChromium(): string | undefined {
 export function startChromium(executablePath: string): Promise<Browser> {
   return chromium.launch({
     executablePath,
+    timeout: 120_000,
     args: [
       "--no-sandbox",
       "--headless",

@@ -9,7 +9,7 @@ export const agents = {
 };
 
 /** The machine may be busy. */
-export const patience = 20_000;
+export const patience = 40_000;
 
 /** Somebody with a browser of their own, who signs in by typing. */
 export class Visitor {
@@ -70,7 +70,7 @@ export class Visitor {
 }
 
 /** Resolves when the page listens to what happens. */
-async function following(page: Page): Promise<void> {
+export async function following(page: Page): Promise<void> {
   await page.locator("#devices[data-live]").waitFor();
 }
 

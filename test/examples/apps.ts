@@ -7,6 +7,7 @@ import { createApp as createKoaApp } from "example-koa-login";
 import { storeOptions } from "example-login-shared";
 import { NatsStore as KoaStore } from "koa-session-nats";
 import type { SessionRecord, SessionStoreOptions, UserSession } from "nats-session-store";
+import { answered } from "../support/answered.js";
 
 /** What the tests use of a `SessionStore`, whatever data it holds. */
 export interface Sessions {
@@ -36,9 +37,10 @@ export interface LoginExample {
 }
 
 const secret = "only for these tests";
+/** Patient, for a busy machine; outages are seen through {@link startHasty}. */
 const usualOptions: SessionStoreOptions = {
   ...storeOptions({ maxSessionsPerUser: undefined }),
-  timeout: 500,
+  timeout: 20_000,
 };
 
 export const loginExamples: LoginExample[] = [
@@ -59,6 +61,18 @@ export const loginExamples: LoginExample[] = [
     },
   },
 ];
+
+/**
+ * An application beside a usual one, on the same sessions, that soon gives up on a server which does not answer.
+ * Only what is asked during an outage should be asked of it: a busy machine is too slow for it too.
+ */
+export function startHasty(
+  example: LoginExample,
+  nc: NatsConnection,
+  store: SessionStoreOptions = {},
+): Promise<RunningApp> {
+  return answered(() => example.start(nc, { store: { timeout: 1_000, ...store } }));
+}
 
 async function listen(
   listener: RequestListener,

@@ -18,6 +18,11 @@ export class Browser {
     this.cookies = new Map(cookies);
   }
 
+  /** All cookies, as a request sends them. */
+  get cookie(): string {
+    return [...this.cookies].map(([name, value]) => `${name}=${value}`).join("; ");
+  }
+
   get(path: string): Promise<Page> {
     return this.request(path, { method: "GET" });
   }
@@ -35,14 +40,13 @@ export class Browser {
 
   /** As `request`, but leaves the body to be read. */
   async open(path: string, init: RequestInit): Promise<Response> {
-    const cookie = [...this.cookies].map(([name, value]) => `${name}=${value}`).join("; ");
     const headers = {
       ...this.headers,
-      ...(cookie && { cookie }),
+      ...(this.cookie && { cookie: this.cookie }),
       ...(init.headers as Record<string, string>),
     };
     const response = await fetch(new URL(path, this.baseUrl), { ...init, headers, redirect: "manual" });
-    for (const line of response.headers.getSetCookie()) this.#keep(line);
+    for (const line of response.headers.getSetCookie()) this.keep(line);
     return response;
   }
 
@@ -60,7 +64,8 @@ export class Browser {
     return this.post("/sign-in", { csrf: await this.signInToken(), user, password });
   }
 
-  #keep(line: string): void {
+  /** Takes over a `Set-Cookie` line. */
+  keep(line: string): void {
     const [pair = "", ...attributes] = line.split("; ");
     const name = pair.slice(0, pair.indexOf("="));
     const expires = attributes.find((attribute) => /^expires=/i.test(attribute))?.slice("expires=".length);

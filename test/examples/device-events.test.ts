@@ -2,7 +2,7 @@ import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { type NatsServer, startNatsServer } from "nats-dev-server";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { until } from "../support/wait.js";
-import { type LoginExample, loginExamples, type RunningApp } from "./apps.js";
+import { type LoginExample, loginExamples, type RunningApp, startHasty } from "./apps.js";
 import { Browser, tokenOf } from "./browser.js";
 import { expireIn, handleOfThis, isSignedIn, sendDeviceForm } from "./device-list.js";
 import { EventStream } from "./event-stream.js";
@@ -124,20 +124,20 @@ describe.each(loginExamples)("events of the $framework app's devices page", (exa
     const stream = await open(browser);
     const elsewhere = await signedIn(there);
     const handle = await handleOfThis(elsewhere);
+    const hasty = await startHasty(example, nc, { touchAfter: 0 });
+    const visitor = new Browser(hasty.url, browser.cookies);
     await server.pause();
     try {
-      expect((await browser.get("/devices/list")).status).toBe(503);
-      expect((await browser.get("/devices/events")).status).toBe(503);
-      expect(await browser.get("/devices")).toMatchObject({ status: 503, cookies: [] });
+      expect((await visitor.get("/devices/list")).status).toBe(503);
+      expect((await visitor.get("/devices/events")).status).toBe(503);
+      expect(await visitor.get("/devices")).toMatchObject({ status: 503, cookies: [] });
     } finally {
       await server.resume();
     }
     expect(stream.messages.map(({ type }) => type)).not.toContain("ended");
     expect(stream.end).toBe("open");
-    await vi.waitFor(async () => expect((await browser.get("/devices/list")).status).toBe(200), {
-      timeout: 20_000,
-      interval: 100,
-    });
+    await until("the list of the hasty app", async () => (await visitor.get("/devices/list")).status === 200);
+    await hasty.close();
     expect(await sendDeviceForm(elsewhere, "/devices/end", { handle })).toMatchObject({ status: 303 });
     await stream.told({ type: "destroyed", handle });
   });

@@ -1,8 +1,8 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
+import { request as httpRequest, type IncomingMessage } from "node:http";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { type NatsServer, startNatsServer } from "nats-dev-server";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { until } from "../support/wait.js";
@@ -19,7 +19,7 @@ beforeAll(async () => {
 
 afterAll(() => server?.stop());
 
-describe.each(["express-login", "koa-login"])("%s as a process", (name) => {
+describe.each(["express-login", "koa-login"])("%s as a process", { timeout: 120_000 }, (name) => {
   const script = join(dirname(resolve(`example-${name}`)), "main.js");
 
   function run(env: NodeJS.ProcessEnv): ChildProcess & { errors: string } {
@@ -56,11 +56,31 @@ describe.each(["express-login", "koa-login"])("%s as a process", (name) => {
     const [{ url }] = await once(first, "message");
     const browser = new Browser(url);
     const csrf = await browser.signInToken();
-    const answer = browser.post("/sign-in", { csrf, user: "ada", password: "lovelace" });
-    await sleep(100);
+    const form = new URLSearchParams({ csrf, user: "ada", password: "lovelace" }).toString();
+    const request = httpRequest(`${url}/sign-in`, {
+      method: "POST",
+      headers: {
+        cookie: browser.cookie,
+        "content-type": "application/x-www-form-urlencoded",
+        "content-length": form.length,
+        expect: "100-continue",
+      },
+    });
+    request.flushHeaders();
+    await once(request, "continue");
     const exit = once(first, "exit");
     first.kill("SIGTERM");
-    expect((await answer).status).toBe(303);
+    await until("the application to take no new requests", () =>
+      fetch(`${url}/healthz`).then(
+        () => false,
+        () => true,
+      ),
+    );
+    request.end(form);
+    const [answer] = (await once(request, "response")) as [IncomingMessage];
+    expect(answer.statusCode).toBe(303);
+    for (const line of answer.headers["set-cookie"] ?? []) browser.keep(line);
+    answer.resume();
     expect(await exit).toEqual([0, null]);
 
     const second = run(env);

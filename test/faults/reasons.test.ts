@@ -3,6 +3,7 @@ import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
 import { type NatsServer, startNatsServer } from "nats-dev-server";
 import { openSessionStore, type SessionStore } from "nats-session-store";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { answered } from "../support/answered.js";
 import type { Connection } from "../support/variants.js";
 import { until } from "../support/wait.js";
 import { clientsUnderFaults, expectNothingPending, LITTLE } from "./support/expectations.js";
@@ -10,6 +11,7 @@ import { Load } from "./support/load.js";
 import type { Operation } from "./support/worker.js";
 
 const TIMEOUT = 1000;
+const PATIENCE = 20_000;
 const ALL: Operation[] = ["load", "save", "touch", "destroy"];
 
 interface Scene {
@@ -59,7 +61,7 @@ const troubles: Trouble[] = [
     message: /"KV_sessions" does not exist/,
     operations: ALL,
     begin: ({ streams }) => streams.delete(STREAM),
-    end: async ({ admin }) => (await openSessionStore(admin)).close(),
+    end: async ({ admin }) => (await openSessionStore(admin, { timeout: PATIENCE })).close(),
     loses: true,
   },
   {
@@ -105,7 +107,7 @@ const troubles: Trouble[] = [
     begin: async ({ streams }) =>
       streams.update(STREAM, { max_bytes: (await streams.info(STREAM)).state.bytes + 10_000 }),
     goOn: async ({ admin }) => {
-      const store = await openSessionStore(admin, { prefix: "more" });
+      const store = await openSessionStore(admin, { prefix: "more", timeout: PATIENCE });
       for (let full = false; !full; ) {
         await store.save(randomUUID(), {}).catch(() => {
           full = true;
@@ -166,7 +168,7 @@ describe.each(clientsUnderFaults)("with %s", (_client, connect) => {
     server = await startNatsServer({ config: account("") });
     const as = (user: string) => connect({ servers: server.url, ...{ user, pass: "p" } });
     [nc, admin] = await Promise.all([as("app"), as("admin")]);
-    store = await openSessionStore(nc, { timeout: TIMEOUT, touchAfter: 0 });
+    store = await answered(() => openSessionStore(nc, { timeout: TIMEOUT, touchAfter: 0 }));
   });
   afterEach(async () => {
     await store.close();
@@ -192,7 +194,7 @@ describe.each(clientsUnderFaults)("with %s", (_client, connect) => {
           await trouble.goOn?.(scene);
           return told() !== undefined;
         };
-        await until(`a ${operation} that fails with ${code}`, isTold, 20_000);
+        await until(`a ${operation} that fails with ${code}`, isTold, 40_000);
         expect(told()?.message).toMatch(message);
       }
       expect(load.slowest).toBeLessThan(TIMEOUT + LITTLE);
@@ -203,8 +205,8 @@ describe.each(clientsUnderFaults)("with %s", (_client, connect) => {
         if (trouble.loses) await load.stop();
         await trouble.end(scene);
         if (trouble.loses) {
-          expect(await store.load("own-0-0")).toBeNull();
-          expect((await store.save("own-0-0", {})).outcome).toBe("saved");
+          expect(await answered(() => store.load("own-0-0"))).toBeNull();
+          expect((await answered(() => store.save("own-0-0", {}))).outcome).toBe("saved");
           return;
         }
         await load.further(5);
@@ -219,7 +221,9 @@ describe.each(clientsUnderFaults)("with %s", (_client, connect) => {
   it("a connection that its owner closes or drains: a code, and close is clean", async () => {
     for (const end of ["close", "drain"] as const) {
       const own = await connect({ servers: server.url, ...{ user: "app", pass: "p" } });
-      const another = await openSessionStore(own, { prefix: end, timeout: TIMEOUT, touchAfter: 0 });
+      const another = await answered(() =>
+        openSessionStore(own, { prefix: end, timeout: TIMEOUT, touchAfter: 0 }),
+      );
       const load = await Load.start(another);
       await load.further(5);
       await (own as unknown as Record<typeof end, () => Promise<void>>)[end]();

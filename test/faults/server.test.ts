@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type NatsServer, startNatsServer } from "nats-dev-server";
 import { openSessionStore, type SessionStore } from "nats-session-store";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { answered } from "../support/answered.js";
 import type { Connection } from "../support/variants.js";
 import { clientsUnderFaults, expectNothingPending, LITTLE, rounds } from "./support/expectations.js";
 import { median, report } from "./support/figures.js";
@@ -18,7 +19,7 @@ describe.each(clientsUnderFaults)("one server under load, with %s", (client, con
     server = await startNatsServer();
     connections = await Promise.all([1, 2].map(() => connect({ servers: server.url })));
     stores = await Promise.all(
-      connections.map((nc) => openSessionStore(nc, { timeout: TIMEOUT, touchAfter: 0 })),
+      connections.map((nc) => answered(() => openSessionStore(nc, { timeout: TIMEOUT, touchAfter: 0 }))),
     );
   });
   afterEach(async () => {

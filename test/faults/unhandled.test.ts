@@ -1,13 +1,16 @@
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 
 const fixtures = fileURLToPath(new URL("left-behind/", import.meta.url));
 const vitest = fileURLToPath(new URL("../node_modules/vitest/vitest.mjs", import.meta.url));
 
+// Each starts a process, which starts others.
+vi.setConfig({ testTimeout: 120_000 });
+
 function run(...args: string[]): Promise<{ code: unknown; output: string }> {
   return new Promise((resolve) => {
-    const child = execFile(process.execPath, args, { timeout: 60_000 }, (_error, stdout, stderr) =>
+    const child = execFile(process.execPath, args, { timeout: 110_000 }, (_error, stdout, stderr) =>
       resolve({ code: child.exitCode, output: stdout + stderr }),
     );
   });

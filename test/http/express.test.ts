@@ -6,7 +6,7 @@ import { until } from "../support/wait.js";
 import { stopApps } from "./support/app.js";
 import { entryOf } from "./support/entry.js";
 import { type ExpressVisit, expressFramework } from "./support/express.js";
-import { connectTo, startServer } from "./support/servers.js";
+import { connectTo, PATIENT, startServer } from "./support/servers.js";
 import type { Visitor } from "./support/visitor.js";
 
 const HOUR = 3_600_000;
@@ -23,7 +23,7 @@ afterAll(async () => {
 });
 
 const openStore = (options: SessionStoreOptions = {}) =>
-  expressFramework.Store.open(nc, { bucket: newBucket(), ...options });
+  expressFramework.Store.open(nc, { bucket: newBucket(), timeout: PATIENT, ...options });
 
 const idOf = (visitor: Visitor<ExpressVisit>) => expressFramework.idOf(visitor) as string;
 const expiryOf = async (store: NatsStore, visitor: Visitor<ExpressVisit>) =>
@@ -224,7 +224,7 @@ describe("what express-session does with errors of the store", () => {
     const server = await startServer(onTestFinished);
     const store = await expressFramework.Store.open(await connectTo(server, onTestFinished), {
       bucket: newBucket(),
-      timeout: 300,
+      timeout: 2000,
     });
     const app = await expressFramework.start(store);
     const ada = app.visitor();
@@ -259,7 +259,7 @@ describe("what express-session does with errors of the store", () => {
     const server = await startServer(onTestFinished);
     const store = await expressFramework.Store.open(await connectTo(server, onTestFinished), {
       bucket: newBucket(),
-      timeout: 300,
+      timeout: 2000,
     });
     const app = await expressFramework.start(store);
     const events: string[] = [];

@@ -6,6 +6,7 @@ import { until, untilTime } from "../support/wait.js";
 import { stopApps } from "./support/app.js";
 import { entryOf } from "./support/entry.js";
 import { type KoaVisit, koaFramework } from "./support/koa.js";
+import { PATIENT } from "./support/servers.js";
 import type { Visitor } from "./support/visitor.js";
 
 const HOUR = 3_600_000;
@@ -23,7 +24,7 @@ afterAll(async () => {
 });
 
 const openStore = (options: SessionStoreOptions = {}) =>
-  koaFramework.Store.open(nc, { bucket: newBucket(), ...options });
+  koaFramework.Store.open(nc, { bucket: newBucket(), timeout: PATIENT, ...options });
 
 const idOf = (visitor: Visitor<KoaVisit>) => koaFramework.idOf(visitor) as string;
 const expiryOf = async (store: NatsStore, visitor: Visitor<KoaVisit>) =>
@@ -108,7 +109,7 @@ describe("how long a session of koa-session lives", () => {
   });
 
   test("renew: it begins again in its second half, and not before", async () => {
-    const maxAge = 2000;
+    const maxAge = 8000;
     const bucket = newBucket();
     const store = await openStore({ bucket, touchAfter: 0 });
     const app = await koaFramework.start(store, { renew: true, maxAge });

@@ -7,12 +7,12 @@ import { newBucket } from "../support/variants.js";
 import { until } from "../support/wait.js";
 import { stopApps, type Visit } from "./support/app.js";
 import { frameworks } from "./support/frameworks.js";
-import { connectTo, type Defer, startServer } from "./support/servers.js";
+import { connectTo, type Defer, PATIENT, startServer } from "./support/servers.js";
 import type { Visitor } from "./support/visitor.js";
 
 const TIMEOUT = 500;
-/** An answer that took longer was not bounded by `timeout`. */
-const HANGS = TIMEOUT + 1500;
+/** An answer that took longer was not bounded by `timeout`: what it waits for never comes. */
+const HANGS = 15_000;
 
 afterAll(stopApps);
 
@@ -38,10 +38,11 @@ async function signInWhenMended(ada: Visitor<Visit>, code: string): Promise<void
     const start = performance.now();
     const answer = await ada.visit(signIn);
     expect(performance.now() - start).toBeLessThan(HANGS);
-    if (answer.status !== 200) expect(answer).toMatchObject({ status: 500, code });
-    return answer.status === 200;
+    // A busy machine may need longer than the timeout, after the headers too.
+    const next = answer.status === 200 ? await ada.visit(whoAmI) : answer;
+    if (next.status !== 200) expect(next).toMatchObject({ status: 500, code });
+    return next.status === 200 && next.result === "ada";
   });
-  expect((await ada.visit(whoAmI)).result).toBe("ada");
 }
 
 describe.each(frameworks)(
@@ -55,7 +56,7 @@ describe.each(frameworks)(
     test("an application without await works from the first request on", async ({ onTestFinished }) => {
       const server = await startServer(onTestFinished);
       const store = new framework.Store(
-        openSessionStore(dial(server, onTestFinished), { bucket: newBucket() }),
+        openSessionStore(dial(server, onTestFinished), { bucket: newBucket(), timeout: PATIENT }),
       );
       const app = await framework.start(store);
       const ada = app.visitor();
@@ -69,7 +70,7 @@ describe.each(frameworks)(
       let calls = 0;
       const store = new framework.Store(() => {
         calls++;
-        return openSessionStore(dial(server, onTestFinished), { bucket: newBucket() });
+        return openSessionStore(dial(server, onTestFinished), { bucket: newBucket(), timeout: PATIENT });
       });
       const app = await framework.start(store);
       const answers = await Promise.all([1, 2, 3].map(() => returning(app).visit()));
@@ -137,7 +138,7 @@ describe.each(frameworks)(
         const server = await startServer(onTestFinished);
         const nc = await connectTo(server, onTestFinished);
         const bucket = newBucket();
-        const open = () => openSessionStore(nc, { bucket, createBucket: false });
+        const open = () => openSessionStore(nc, { bucket, createBucket: false, timeout: PATIENT });
         const store = new framework.Store(kind === "function" ? open : open());
         const app = await framework.start(store);
         const ada = returning(app);
@@ -146,7 +147,7 @@ describe.each(frameworks)(
         expect(await ada.visit()).toMatchObject(missing);
         expect((app.failures[0] as Error).message).toContain(bucket);
 
-        await framework.Store.open(nc, { bucket });
+        await framework.Store.open(nc, { bucket, timeout: PATIENT });
         await signInWhenMended(ada, missing.code);
       });
     });
@@ -159,7 +160,7 @@ describe.each(frameworks)(
       let configured = false;
       const store = new framework.Store(() => {
         if (!configured) throw Object.assign(new Error("not configured yet"), { code: "ERR_NOT_CONFIGURED" });
-        return openSessionStore(nc, { bucket: newBucket() });
+        return openSessionStore(nc, { bucket: newBucket(), timeout: PATIENT });
       });
       const app = await framework.start(store);
       const ada = returning(app);

@@ -15,7 +15,7 @@ function run(program: string, ...args: string[]): Promise<Outcome> {
   const path = fileURLToPath(new URL(`programs/${program}.mjs`, import.meta.url));
   return new Promise((resolve) => {
     const options = {
-      timeout: 20_000,
+      timeout: 100_000,
       env: {
         ...process.env,
         NODE_OPTIONS: "--disable-warning=NATS_SESSION_SERVER_FAULT",
@@ -30,7 +30,7 @@ function run(program: string, ...args: string[]): Promise<Outcome> {
 
 const METHODS = ["get", "set", "touch", "all", "length", "ids", "destroy", "clear"];
 
-describe("an application's process", { concurrent: true }, () => {
+describe("an application's process", { concurrent: true, timeout: 120_000 }, () => {
   test("a callback that throws is called once, and its error is an uncaught exception", async () => {
     const { stdout, stderr } = await run("throwing-callbacks", inject("currentServer"), newBucket());
     expect(stderr).toBe("");

@@ -5,6 +5,7 @@ import { type Connection, connectCurrent, newBucket } from "../support/variants.
 import { stopApps } from "./support/app.js";
 import { entryOf } from "./support/entry.js";
 import { frameworks } from "./support/frameworks.js";
+import { PATIENT } from "./support/servers.js";
 
 const HOUR = 3_600_000;
 
@@ -21,7 +22,7 @@ afterAll(async () => {
 
 describe.each(frameworks)("what $name is told when a session cannot be stored", (framework) => {
   const openStore = (options: SessionStoreOptions = {}) =>
-    framework.Store.open(nc, { bucket: newBucket(), ...options });
+    framework.Store.open(nc, { bucket: newBucket(), timeout: PATIENT, ...options });
 
   test("a maxAge beyond maxTtl is an error that names both, and nothing is stored", async () => {
     const store = await openStore({ maxTtl: HOUR });

@@ -4,6 +4,7 @@ import { type Connection, connectCurrent, newBucket } from "../support/variants.
 import { stopApps } from "./support/app.js";
 import { entryOf } from "./support/entry.js";
 import { frameworks } from "./support/frameworks.js";
+import { PATIENT } from "./support/servers.js";
 
 let nc: Connection;
 
@@ -17,7 +18,7 @@ afterAll(async () => {
 });
 
 describe.each(frameworks)("sessions of $name", (framework) => {
-  const openStore = (bucket = newBucket()) => framework.Store.open(nc, { bucket });
+  const openStore = (bucket = newBucket()) => framework.Store.open(nc, { bucket, timeout: PATIENT });
 
   test("a session lasts from request to request", async () => {
     const app = await framework.start(await openStore());

@@ -2,6 +2,7 @@ import { NatsStore as ExpressStore } from "connect-nats";
 import { NatsStore as KoaStore } from "koa-session-nats";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Connection, connectCurrent, newBucket } from "../support/variants.js";
+import { PATIENT } from "./support/servers.js";
 
 describe("an Express and a Koa application in one bucket", () => {
   let nc: Connection;
@@ -11,8 +12,8 @@ describe("an Express and a Koa application in one bucket", () => {
   beforeAll(async () => {
     nc = await connectCurrent();
     const bucket = newBucket();
-    express = await ExpressStore.open(nc, { bucket });
-    koa = await KoaStore.open(nc, { bucket });
+    express = await ExpressStore.open(nc, { bucket, timeout: PATIENT });
+    koa = await KoaStore.open(nc, { bucket, timeout: PATIENT });
     const cookie = { originalMaxAge: 60_000, path: "/" };
     await express.set("of express", { cookie, user: "ada" } as never);
     await koa.set("of koa", { user: "grace", _maxAge: 60_000 }, 70_000);

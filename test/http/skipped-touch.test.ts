@@ -2,6 +2,7 @@ import { NatsStore } from "connect-nats";
 import type { SessionData } from "express-session";
 import { expect, test } from "vitest";
 import { connectCurrent, newBucket } from "../support/variants.js";
+import { PATIENT } from "./support/servers.js";
 
 const HOUR = 3_600_000;
 
@@ -9,7 +10,7 @@ const HOUR = 3_600_000;
 // next tick: an answer that comes before it lets the whole response leave in one write.
 test("a touch that is skipped answers before the next tick, never at once", async () => {
   const nc = await connectCurrent();
-  const store = await NatsStore.open(nc, { bucket: newBucket() });
+  const store = await NatsStore.open(nc, { bucket: newBucket(), timeout: PATIENT });
   await store.set("ada", { cookie: { originalMaxAge: HOUR } } as SessionData);
   const session = (await store.get("ada")) as SessionData;
 

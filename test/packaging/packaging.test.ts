@@ -11,10 +11,10 @@ const here = fileURLToPath(new URL("./", import.meta.url));
 const PACKAGES = ["nats-session-store", "connect-nats", "koa-session-nats"] as const;
 
 /** Time for npm to install a project. */
-const INSTALLING = 180_000;
+const INSTALLING = 400_000;
 
 /** Time to compile an application together with the declarations of everything that it imports. */
-const COMPILING = 120_000;
+const COMPILING = 240_000;
 
 let folder: string;
 let tarballs: string[];
@@ -69,7 +69,7 @@ describe("an ESM project with the packed packages and the newer client", () => {
     project = await install("esm", "module", [...clients, ...frameworks, ...types]);
   }, INSTALLING);
 
-  test("npm finds every dependency and peer in order", async () => {
+  test("npm finds every dependency and peer in order", { timeout: COMPILING }, async () => {
     expect(await run("npm", ["ls", "--all"], project)).toMatchObject({ status: 0 });
   });
 

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { openSessionStore, type SessionStore } from "nats-session-store";
+import { answered } from "../../support/answered.js";
 import type { Connection } from "../../support/variants.js";
 import { until } from "../../support/wait.js";
 import { randomFrom, seed } from "./random.js";
@@ -39,7 +40,7 @@ export class Load implements Log {
 
   /** Begins to work with the stores, which must share a bucket. */
   static async start(...stores: SessionStore[]): Promise<Load> {
-    for (let i = 0; i < SHARED; i++) await stores[0]?.save(`shared-${i}`, {});
+    for (let i = 0; i < SHARED; i++) await answered(async () => stores[0]?.save(`shared-${i}`, {}));
     return new Load(stores);
   }
 

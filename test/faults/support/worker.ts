@@ -1,5 +1,6 @@
 import { type SessionRecord, type SessionStore, SessionStoreError } from "nats-session-store";
 import { Journal } from "./journal.js";
+import { livedTime } from "./standstill.js";
 
 export type Operation = "load" | "save" | "touch" | "destroy";
 
@@ -8,7 +9,7 @@ export interface Failure {
   readonly operation: Operation;
   readonly code: string;
   readonly message: string;
-  /** When it began and how long it took, in ms of `performance.now()`. */
+  /** When it began, in ms of `performance.now()`, and how long it took, without time in which the process stood still. */
   readonly at: number;
   readonly ms: number;
 }
@@ -116,12 +117,13 @@ export class Worker {
   /** `value`: what the session may hold when there was no answer. */
   async #run(operation: Operation, value: number | null, run: () => Promise<void>): Promise<boolean> {
     const at = performance.now();
+    const lived = livedTime();
     try {
       await run();
-      this.log.succeeded(operation, performance.now() - at);
+      this.log.succeeded(operation, livedTime() - lived);
       return true;
     } catch (error) {
-      const ms = performance.now() - at;
+      const ms = livedTime() - lived;
       if (!(error instanceof SessionStoreError)) {
         this.log.violated(`${operation} of ${this.id}: ${(error as Error).stack}`);
         return false;

@@ -64,7 +64,7 @@ for (const [{ NatsStore }, build, bucket] of [
   [forKoa, koaApp, "quiet-koa"],
 ]) {
   const nc = await connect({ servers: up });
-  const store = await NatsStore.open(nc, { bucket });
+  const store = await NatsStore.open(nc, { bucket, timeout: 20_000 });
   const [, second] = await visitTwice(build(store));
   check(second === "2", "a session that counts");
   await store.close();

@@ -10,7 +10,7 @@ process.on("uncaughtException", (error) => report.uncaught.push(error.message));
 process.on("unhandledRejection", (error) => report.unhandled.push(String(error)));
 
 const nc = await connect({ servers });
-const store = await NatsStore.open(nc, { bucket });
+const store = await NatsStore.open(nc, { bucket, timeout: 20_000 });
 const session = { cookie: { originalMaxAge: 60_000 }, user: "ada" };
 await store.set("ada", session);
 

@@ -5,6 +5,9 @@ import { type NatsServer, startNatsServer } from "nats-dev-server";
 import type { TestContext } from "vitest";
 import { type Connection, clients } from "../../support/variants.js";
 
+/** The `timeout` of a store whose outages are not what a test is about, in ms: a busy machine is no outage. */
+export const PATIENT = 20_000;
+
 /** Where a test says what is to be undone after it, latest first. */
 export type Defer = TestContext["onTestFinished"];
 

@@ -8,16 +8,17 @@ const { connect } = require("nats");
 const { openSessionStore, SessionStoreError } = require("nats-session-store");
 
 const [servers, bucket] = process.argv.slice(2);
+const timeout = 20_000;
 const nc = connect({ servers });
 
-const express = new ExpressStore(openSessionStore(nc, { bucket, prefix: "express" }));
+const express = new ExpressStore(openSessionStore(nc, { bucket, prefix: "express", timeout }));
 assert.ok(express instanceof expressSession.Store);
 assert.equal(
   typeof expressSession({ secret: "s", resave: false, saveUninitialized: false, store: express }),
   "function",
 );
 
-const koa = new KoaStore(openSessionStore(nc, { bucket, prefix: "koa" }));
+const koa = new KoaStore(openSessionStore(nc, { bucket, prefix: "koa", timeout }));
 assert.equal(typeof koaSession({ store: koa }, { use() {}, context: {} }), "function");
 
 async function koaRoundTrip() {

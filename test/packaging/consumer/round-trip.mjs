@@ -8,16 +8,17 @@ import * as forKoa from "koa-session-nats";
 import * as core from "nats-session-store";
 
 const [servers, bucket] = process.argv.slice(2);
+const timeout = 20_000;
 const nc = await connect({ servers });
 
-const store = await core.openSessionStore(nc, { bucket, prefix: "core" });
+const store = await core.openSessionStore(nc, { bucket, prefix: "core", timeout });
 const { record } = await store.save("id", { user: "ada" });
 assert.deepEqual((await store.load("id")).data, { user: "ada" });
 assert.equal((await store.touch("id", record)).record.handle, core.handleOf("id"));
 assert.equal(await store.destroy("id"), true);
 assert.equal(await store.load("id"), null);
 
-const express = await forExpress.NatsStore.open(nc, { bucket, prefix: "express" });
+const express = await forExpress.NatsStore.open(nc, { bucket, prefix: "express", timeout });
 assert.ok(express instanceof expressSession.Store);
 assert.equal(
   typeof expressSession({ secret: "s", resave: false, saveUninitialized: false, store: express }),
@@ -27,7 +28,7 @@ await express.set("id", { cookie: { originalMaxAge: 60_000 }, user: "ada" });
 assert.equal((await express.get("id")).user, "ada");
 assert.equal(await express.length(), 1);
 
-const koa = await forKoa.NatsStore.open(nc, { bucket, prefix: "koa" });
+const koa = await forKoa.NatsStore.open(nc, { bucket, prefix: "koa", timeout });
 assert.equal(typeof koaSession({ store: koa }, { use() {}, context: {} }), "function");
 await koa.set("id", { user: "ada" }, 60_000);
 assert.equal((await koa.get("id")).user, "ada");
