@@ -9,38 +9,49 @@ import { until } from "../support/wait.js";
 import { type Data, handlesOf, user } from "../users/support.js";
 import { Witness } from "./support.js";
 
-describe("users and changes in a cluster of three", () => {
+describe("users and changes in a cluster of three", { timeout: 180_000 }, () => {
   const bucket = newBucket();
   let cluster: NatsCluster;
   let connections: NatsConnection[];
   let stores: SessionStore<Data>[];
 
   beforeAll(async () => {
-    cluster = await startNatsCluster();
+    cluster = await startNatsCluster({ timeout: 90_000 });
     connections = await Promise.all(
       cluster.urls.map((servers) =>
         connect({ servers, ignoreClusterUpdates: true, maxReconnectAttempts: -1 }),
       ),
     );
-    const options = { bucket, replicas: 3, touchAfter: 0, timeout: 10_000, user };
+    const options = { bucket, replicas: 3, touchAfter: 0, timeout: 20_000, user };
     stores = await Promise.all(connections.map((nc) => openSessionStore<Data>(nc, options)));
-  });
+  }, 180_000);
   afterAll(async () => {
-    await Promise.all(connections.map((nc) => nc.close()));
-    await cluster.stop();
+    await Promise.all(connections?.map((nc) => nc.close()) ?? []);
+    await cluster?.stop();
   });
 
   const store = (n: number) => stores[n % stores.length] as SessionStore<Data>;
-  const leader = async () =>
-    (await (await jetstreamManager(connections[0] as NatsConnection)).streams.info(`KV_${bucket}`)).cluster
-      ?.leader;
+  const leader = async () => {
+    const { streams } = await jetstreamManager(connections[0] as NatsConnection);
+    return (await streams.info(`KV_${bucket}`)).cluster?.leader;
+  };
   const moveLeader = async () => {
-    const before = await leader();
-    await (connections[0] as NatsConnection).request(`$JS.API.STREAM.LEADER.STEPDOWN.KV_${bucket}`);
-    await until("another leader", async () => {
-      const now = await leader().catch(() => undefined);
-      return now !== undefined && now !== before;
-    });
+    const seen = new Set<string>();
+    let askedAt = Number.NEGATIVE_INFINITY;
+    await until(
+      "another leader",
+      async () => {
+        const now = await leader().catch(() => undefined);
+        if (now) seen.add(now);
+        // It may refuse to go, or be elected again.
+        if (now && seen.size === 1 && performance.now() > askedAt + 3000) {
+          askedAt = performance.now();
+          connections[0]?.publish(`$JS.API.STREAM.LEADER.STEPDOWN.KV_${bucket}`);
+        }
+        return seen.size > 1;
+      },
+      60_000,
+    );
   };
 
   it("a session is listed through each server as soon as it is saved, and never after it is ended", async () => {
@@ -49,7 +60,8 @@ describe("users and changes in a cluster of three", () => {
       await store(i).save(id, { user: "ada" });
       expect(await handlesOf(store(i + 1), "ada")).toContain(store(i).handleOf(id));
       expect(await store(i + 1).destroyHandle(store(i).handleOf(id), { user: "ada" })).toBe(true);
-      expect(await handlesOf(store(i + 1), "ada")).toEqual([]);
+      // Of those that other processes have ended, a replica that lags behind may still tell.
+      expect(await handlesOf(store(i + 1), "ada")).not.toContain(store(i).handleOf(id));
     }
   });
 
@@ -69,7 +81,7 @@ describe("users and changes in a cluster of three", () => {
   it.each(["end-oldest", "refuse"] as const)("with %s many sign-ins at once leave three", async (onLimit) => {
     const limited = await Promise.all(
       connections.map((nc) =>
-        openSessionStore<Data>(nc, { bucket, timeout: 20_000, user, maxSessionsPerUser: 3, onLimit }),
+        openSessionStore<Data>(nc, { bucket, timeout: 60_000, user, maxSessionsPerUser: 3, onLimit }),
       ),
     );
     const name = `user of ${onLimit}`;
@@ -79,9 +91,9 @@ describe("users and changes in a cluster of three", () => {
       ),
     );
     const saved = answers.filter(({ status }) => status === "fulfilled");
-    const live = await handlesOf(store(0), name);
-    expect(live).toHaveLength(onLimit === "refuse" ? saved.length : 3);
-    expect(live.length).toBeLessThanOrEqual(3);
+    // A replica that lags behind may still have what was ended.
+    await until("no more than three", async () => (await handlesOf(store(0), name)).length <= 3);
+    expect(await handlesOf(store(0), name)).toHaveLength(onLimit === "refuse" ? saved.length : 3);
   });
 
   it("changes are complete, in order and each once while the bucket's leader moves", async () => {
@@ -99,7 +111,7 @@ describe("users and changes in a cluster of three", () => {
     );
     for (let n = 1; n <= 2; n++) {
       await moveLeader();
-      await until("more writes", () => revisions.length >= 100 * n);
+      await until("more writes", () => revisions.length >= 100 * n, 60_000);
     }
     isDone = true;
     await writing;

@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { startNatsServer } from "nats-dev-server";
-import { openSessionStore } from "nats-session-store";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { openPatient } from "../support/patient.js";
 import { type Connection, clients, newBucket } from "../support/variants.js";
 import { until } from "../support/wait.js";
+import { saveBriefly } from "../users/support.js";
 import { relayTo } from "./relay.js";
 import { Witness } from "./support.js";
 
@@ -23,122 +24,126 @@ function randomOf(seed: number): () => number {
   };
 }
 
-describe.each(Object.entries(clients))("a feed whose link breaks, with %s", (_name, connect) => {
-  const start = async () => {
-    const server = await startNatsServer();
-    onTestFinished(() => server.stop());
-    const bucket = newBucket();
-    const relay = await relayTo(server.port);
-    onTestFinished(() => relay.close());
-    const open = async (servers: string) => {
-      // The server tells its own address, which would be a way around the relay.
-      const nc: Connection = await connect({ servers, ignoreClusterUpdates: true } as { servers: string });
-      onTestFinished(() => nc.close());
-      return { nc, store: await openSessionStore<Data>(nc, { bucket, timeout: 5000, touchAfter: 0 }) };
+describe.each(Object.entries(clients))(
+  "a feed whose link breaks, with %s",
+  { timeout: 120_000 },
+  (_name, connect) => {
+    const start = async () => {
+      const server = await startNatsServer();
+      onTestFinished(() => server.stop());
+      const bucket = newBucket();
+      const relay = await relayTo(server.port);
+      onTestFinished(() => relay.close());
+      const open = async (servers: string) => {
+        // The server tells its own address, which would be a way around the relay.
+        const nc: Connection = await connect({ servers, ignoreClusterUpdates: true } as { servers: string });
+        onTestFinished(() => nc.close());
+        return { nc, store: await openPatient<Data>(nc, { bucket, touchAfter: 0 }) };
+      };
+      const { nc, store: writer } = await open(server.url);
+      return { server, relay, bucket, nc, writer, reader: (await open(relay.url)).store };
     };
-    const { nc, store: writer } = await open(server.url);
-    return { server, relay, bucket, nc, writer, reader: (await open(relay.url)).store };
-  };
 
-  it("tells what has ended meanwhile, and of others the latest, each once and in order", async () => {
-    const { relay, reader, writer } = await start();
-    const names = ["ended", "expired", "updated", "untouched"];
-    for (const id of names) await writer.save(id, { user: id }, { ttl: id === "expired" ? 1500 : 60_000 });
-    const witness = await Witness.of(reader);
-    relay.cut();
-    await writer.destroy("ended");
-    let record = await writer.load("updated");
-    for (let n = 1; n <= 5; n++) {
-      record = (await writer.save("updated", { n }, { record: record ?? undefined })).record;
-    }
-    const begun = (await writer.save("begun", {})).record;
-    const local = await Witness.of(writer);
-    await local.until("the expiry", () => local.of(writer.handleOf("expired")).length > 0);
-    relay.mend();
-    await witness.until("four changes", (changes) => changes.length >= 4);
-    await writer.save("last", {});
-    await witness.until("the last", (changes) =>
-      changes.some(({ handle }) => handle === reader.handleOf("last")),
-    );
-    expect(witness.of(reader.handleOf("ended"))).toEqual(["destroyed"]);
-    expect(witness.of(reader.handleOf("expired"))).toEqual(["expired"]);
-    expect(witness.of(reader.handleOf("updated"))).toEqual(["updated"]);
-    expect(witness.of(reader.handleOf("untouched"))).toEqual([]);
-    expect(witness.changes.find(({ handle }) => handle === begun?.handle)?.revision).toBe(begun?.revision);
-    const revisions = witness.changes.map(({ revision }) => revision);
-    expect(revisions).toEqual([...new Set(revisions)].sort((a, b) => a - b));
-    await witness.stop();
-  });
-
-  it("agrees in the end with what is there, whatever happens to the server meanwhile", async () => {
-    console.log(`SESSION_TEST_SEED=${seed}`);
-    const random = randomOf(seed);
-    const { server, reader, writer } = await start();
-    const witnesses = [await Witness.of(reader), await Witness.of(reader)];
-    const names = Array.from({ length: 12 }, (_, n) => `session-${n}`);
-    let isDone = false;
-    const trouble = (async () => {
-      for (let n = 0; n < 4; n++) {
-        await sleep(100 + random() * 300);
-        if (random() < 0.5) {
-          await server.kill();
-          await server.restart();
-        } else {
-          await server.pause();
-          await sleep(random() * 300);
-          await server.resume();
-        }
+    it("tells what has ended meanwhile, and of others the latest, each once and in order", async () => {
+      const { relay, reader, writer } = await start();
+      for (const id of ["ended", "updated", "untouched"]) await writer.save(id, { user: id });
+      const [witness, local] = [await Witness.of(reader), await Witness.of(writer)];
+      const { revision } = await saveBriefly(writer, "expired", {}, 1500);
+      await witness.untilRevision(revision);
+      relay.cut();
+      await writer.destroy("ended");
+      let record = await writer.load("updated");
+      for (let n = 1; n <= 5; n++) {
+        record = (await writer.save("updated", { n }, { record: record ?? undefined })).record;
       }
-      isDone = true;
-    })();
-    while (!isDone) {
-      const id = names[Math.floor(random() * names.length)] as string;
-      // A write may fail meanwhile; what became of it is there in the end.
-      const write = random() < 0.3 ? writer.destroy(id) : writer.save(id, { n: random() });
-      await write.catch(() => {});
-    }
-    await trouble;
-    const last = (await writer.save("last", {})).record;
-    for (const witness of witnesses) {
-      await witness.untilRevision(last?.revision as number);
+      const begun = (await writer.save("begun", {})).record;
+      await local.until("the expiry", () => local.of(writer.handleOf("expired")).includes("expired"));
+      relay.mend();
+      await witness.until("five changes", (changes) => changes.length >= 5);
+      await writer.save("last", {});
+      await witness.until("the last", (changes) =>
+        changes.some(({ handle }) => handle === reader.handleOf("last")),
+      );
+      expect(witness.of(reader.handleOf("ended"))).toEqual(["destroyed"]);
+      expect(witness.of(reader.handleOf("expired"))).toEqual(["created", "expired"]);
+      expect(witness.of(reader.handleOf("updated"))).toEqual(["updated"]);
+      expect(witness.of(reader.handleOf("untouched"))).toEqual([]);
+      expect(witness.changes.find(({ handle }) => handle === begun?.handle)?.revision).toBe(begun?.revision);
       const revisions = witness.changes.map(({ revision }) => revision);
       expect(revisions).toEqual([...new Set(revisions)].sort((a, b) => a - b));
-      for (const id of names) {
-        const told = witness.changes.filter(({ handle }) => handle === reader.handleOf(id)).at(-1);
-        const record = await reader.load(id);
-        expect([id, told?.type === "destroyed" || !told]).toEqual([id, record === null]);
-        if (record) expect(told?.revision).toBe(record.revision);
+      await Promise.all([witness.stop(), local.stop()]);
+    });
+
+    it("agrees in the end with what is there, whatever happens to the server meanwhile", async () => {
+      console.log(`SESSION_TEST_SEED=${seed}`);
+      const random = randomOf(seed);
+      const { server, reader, writer } = await start();
+      const witnesses = [await Witness.of(reader), await Witness.of(reader)];
+      const names = Array.from({ length: 12 }, (_, n) => `session-${n}`);
+      let isDone = false;
+      const trouble = (async () => {
+        for (let n = 0; n < 4; n++) {
+          await sleep(100 + random() * 300);
+          if (random() < 0.5) {
+            await server.kill();
+            await server.restart();
+          } else {
+            await server.pause();
+            await sleep(random() * 300);
+            await server.resume();
+          }
+        }
+        isDone = true;
+      })();
+      while (!isDone) {
+        const id = names[Math.floor(random() * names.length)] as string;
+        // A write may fail meanwhile; what became of it is there in the end.
+        const write = random() < 0.3 ? writer.destroy(id) : writer.save(id, { n: random() });
+        await write.catch(() => {});
       }
+      await trouble;
+      const last = (await writer.save("last", {})).record;
+      for (const witness of witnesses) {
+        await witness.untilRevision(last?.revision as number);
+        const revisions = witness.changes.map(({ revision }) => revision);
+        expect(revisions).toEqual([...new Set(revisions)].sort((a, b) => a - b));
+        for (const id of names) {
+          const told = witness.changes.filter(({ handle }) => handle === reader.handleOf(id)).at(-1);
+          const record = await reader.load(id);
+          expect([id, told?.type === "destroyed" || !told]).toEqual([id, record === null]);
+          if (record) expect(told?.revision).toBe(record.revision);
+        }
+        await witness.stop();
+      }
+    });
+
+    it("tells that it missed changes, and goes on, when the bucket is created anew", async () => {
+      const { bucket, nc, reader, writer } = await start();
+      for (let n = 0; n < 5; n++) await writer.save(`session-${n}`, {});
+      const witness = await Witness.of(reader);
+      const { streams } = await jetstreamManager(nc as never);
+      const { config } = await streams.info(`KV_${bucket}`);
+      await streams.delete(`KV_${bucket}`);
+      await streams.add(config);
+      await writer.save("new", {});
+      await until("that it missed some", () => witness.seen.some(({ type }) => type === "missed"));
+      await writer.save("newer", {});
+      await witness.until("the newer one", () => witness.of(reader.handleOf("newer")).length === 1);
+      expect(witness.seen.filter(({ type }) => type === "missed")).toHaveLength(1);
       await witness.stop();
-    }
-  });
+    });
 
-  it("tells that it missed changes, and goes on, when the bucket is created anew", async () => {
-    const { bucket, nc, reader, writer } = await start();
-    for (let n = 0; n < 5; n++) await writer.save(`session-${n}`, {});
-    const witness = await Witness.of(reader);
-    const { streams } = await jetstreamManager(nc as never);
-    const { config } = await streams.info(`KV_${bucket}`);
-    await streams.delete(`KV_${bucket}`);
-    await streams.add(config);
-    await writer.save("new", {});
-    await until("that it missed some", () => witness.seen.some(({ type }) => type === "missed"));
-    await writer.save("newer", {});
-    await witness.until("the newer one", () => witness.of(reader.handleOf("newer")).length === 1);
-    expect(witness.seen.filter(({ type }) => type === "missed")).toHaveLength(1);
-    await witness.stop();
-  });
-
-  it("waits for a server that does not answer when it begins", async () => {
-    const { server, reader, writer } = await start();
-    await server.pause();
-    const changes = reader.changes();
-    const next = changes.next();
-    await sleep(300);
-    await server.resume();
-    await changes.ready;
-    const { record } = await writer.save("one", {});
-    expect((await next).value).toMatchObject({ type: "created", handle: record?.handle });
-    await changes.return();
-  });
-});
+    it("waits for a server that does not answer when it begins", async () => {
+      const { server, reader, writer } = await start();
+      await server.pause();
+      const changes = reader.changes();
+      const next = changes.next();
+      await sleep(300);
+      await server.resume();
+      await changes.ready;
+      const { record } = await writer.save("one", {});
+      expect((await next).value).toMatchObject({ type: "created", handle: record?.handle });
+      await changes.return();
+    });
+  },
+);

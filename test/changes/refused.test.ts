@@ -2,8 +2,8 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import { connect as connectV3 } from "@nats-io/transport-node";
 import { connect as connectV2 } from "nats";
 import { startNatsServer } from "nats-dev-server";
-import { openSessionStore } from "nats-session-store";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
+import { openPatient } from "../support/patient.js";
 import { type Connection, newBucket, type Variant, variants } from "../support/variants.js";
 import { Stores } from "../users/support.js";
 import { Witness } from "./support.js";
@@ -12,7 +12,7 @@ import { Witness } from "./support.js";
 async function createWithout(stores: Stores, republish?: { src: string; dest: string }) {
   const bucket = newBucket();
   const nc: Connection = await stores.connect();
-  await (await openSessionStore(nc, { bucket })).close();
+  await (await openPatient(nc, { bucket })).close();
   const { streams } = await jetstreamManager(nc as never);
   const { republish: _republish, ...config } = (await streams.info(`KV_${bucket}`)).config;
   await streams.delete(`KV_${bucket}`);
@@ -36,7 +36,7 @@ describe.each(variants())("a bucket that does not republish, with $name", (varia
       const subjects = [...config.subjects, src];
       await streams.add({ ...config, subjects, republish: { src, dest: "elsewhere.>" } });
     }
-    const store = await openSessionStore(nc, { bucket });
+    const store = await openPatient(nc, { bucket });
     await store.save("one", {});
     const changes = store.changes();
     await expect(changes.ready).rejects.toMatchObject({ code: "ERR_SESSION_NO_FEED" });
@@ -49,7 +49,7 @@ describe.each(variants())("a bucket that does not republish, with $name", (varia
   it("is understood where it republishes to another subject", async () => {
     const dest = `other-${newBucket()}.>`;
     const { bucket, nc } = await create({ src: ">", dest });
-    const store = await openSessionStore(nc, { bucket });
+    const store = await openPatient(nc, { bucket });
     const witness = await Witness.of(store);
     const { record } = await store.save("one", {});
     await witness.untilRevision(record?.revision as number);
@@ -66,8 +66,8 @@ describe.each(variants().filter(({ ttls }) => ttls))(
 
     it("begins to with `updateBucket: true`", async () => {
       const { bucket, nc } = await createWithout(stores);
-      await (await openSessionStore(nc, { bucket })).save("one", {});
-      const store = await openSessionStore(nc, { bucket, updateBucket: true });
+      await (await openPatient(nc, { bucket })).save("one", {});
+      const store = await openPatient(nc, { bucket, updateBucket: true });
       const witness = await Witness.of(store);
       const { record } = await store.save("two", {});
       await witness.untilRevision(record?.revision as number);
@@ -90,7 +90,7 @@ describe.each(Object.entries({ "@nats-io/transport-node 3": connectV3, "nats 2.2
       onTestFinished(() => server.stop());
       const nc = await connect({ servers: server.url, user: "app", pass: "p" });
       onTestFinished(() => nc.close());
-      const store = await openSessionStore(nc);
+      const store = await openPatient(nc);
       for (let i = 0; i < 3; i++) {
         const changes = store.changes();
         const refusal = {

@@ -33,7 +33,7 @@ export class Witness {
   async until(
     what: string,
     condition: (changes: SessionChange[]) => boolean,
-    timeout = 20_000,
+    timeout = 30_000,
   ): Promise<void> {
     await until(
       `${what}, seen ${JSON.stringify(this.seen.slice(-20))}`,

@@ -1,7 +1,7 @@
 import { createDecipheriv, createHmac, hkdfSync } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { openSessionStore } from "nats-session-store";
 import { beforeAll, describe, expect, it } from "vitest";
+import { openPatient } from "../support/patient.js";
 import { newBucket, variants } from "../support/variants.js";
 import { RawBucket } from "./stored.js";
 
@@ -30,7 +30,7 @@ describe("the encrypted entry of format 1", () => {
     const nc = await connect();
     const bucket = newBucket();
     const { key, user, session } = golden;
-    const store = await openSessionStore(nc, {
+    const store = await openPatient(nc, {
       bucket,
       maxTtl: 36_500 * 86_400_000,
       encryption: { keys: [key], allowPlain: false },

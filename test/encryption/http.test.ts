@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stopApps } from "../http/support/app.js";
 import { frameworks } from "../http/support/frameworks.js";
+import { PATIENCE } from "../support/patient.js";
 import { type Connection, connectCurrent, newBucket } from "../support/variants.js";
 import { encryptionBy } from "./keys.js";
 
@@ -21,7 +22,9 @@ describe.each(frameworks)(
     it("keeps its visitors signed in, and can sign them out", async () => {
       const bucket = newBucket();
       const stores = await Promise.all(
-        times.map((options) => framework.Store.open(nc, { bucket, touchAfter: 0, ...options })),
+        times.map((options) =>
+          framework.Store.open(nc, { bucket, timeout: PATIENCE, touchAfter: 0, ...options }),
+        ),
       );
       const apps = await Promise.all(stores.map((store) => framework.start(store, { rolling: true })));
       const [before, turnedOn, rotated] = apps;

@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
 import fc from "fast-check";
-import { openSessionStore, type SessionStore, type SessionStoreOptions } from "nats-session-store";
+import type { SessionStore, SessionStoreOptions } from "nats-session-store";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Data, run, schedules } from "../concurrency/schedule.js";
+import { openPatient } from "../support/patient.js";
 import { type Connection, newBucket, variants } from "../support/variants.js";
 import { encryptionBy } from "./keys.js";
 
@@ -49,7 +50,7 @@ describe.each(tested)("random schedules over $name, with a session", (variant) =
     console.log(`SESSION_TEST_SEED=${seed}, ${RUNS} schedules of ${CLIENTS} clients, ${STEPS} steps each`);
     const bucket = newBucket();
     const open = (nc: Connection | undefined, options: SessionStoreOptions | undefined) =>
-      openSessionStore<Data>(nc as Connection, { bucket, touchAfter: 0, ...options });
+      openPatient<Data>(nc as Connection, { bucket, touchAfter: 0, ...options });
     const first = await open(connections[0], fleet.first);
     const stores: SessionStore[] = [];
     for (const [n, nc] of connections.entries()) {

@@ -1,8 +1,9 @@
 import { createSecretKey, generateKeyPairSync, randomBytes } from "node:crypto";
 import { inspect } from "node:util";
-import { openSessionStore, sessionStoreFrom } from "nats-session-store";
+import { sessionStoreFrom } from "nats-session-store";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { resolveOptions } from "../../packages/core/src/options.js";
+import { openPatient } from "../support/patient.js";
 import { type Connection, connectCurrent, newBucket } from "../support/variants.js";
 
 const secret = randomBytes(32);
@@ -52,7 +53,7 @@ describe("the option `encryption`", () => {
   it.each(misfits)(
     "refuses %s with the reason, which quotes nothing of it",
     async (_what, encryption, text) => {
-      const opening = openSessionStore(nc, { bucket: newBucket(), encryption: encryption as never });
+      const opening = openPatient(nc, { bucket: newBucket(), encryption: encryption as never });
       const error = (await opening.catch((reason: unknown) => reason)) as Error;
       expect(error).toBeInstanceOf(TypeError);
       expect(error.message).toMatch(text);
@@ -72,7 +73,7 @@ describe("the option `encryption`", () => {
       secret.toString("base64url"),
     ];
     for (const key of forms) {
-      const store = await openSessionStore(nc, { bucket, encryption: { keys: [{ id: "a-1_B", key }] } });
+      const store = await openPatient(nc, { bucket, encryption: { keys: [{ id: "a-1_B", key }] } });
       const record = await store.load("one");
       expect(record?.data ?? null).toEqual(key === secret ? null : { n: 1 });
       if (!record) await store.save("one", { n: 1 });
@@ -83,8 +84,8 @@ describe("the option `encryption`", () => {
   it("gives its names before the store is open", async () => {
     const bucket = newBucket();
     const encryption = { keys: [{ id: "a", key: secret }] };
-    const opening = openSessionStore(nc, { bucket, encryption });
-    const sources = [opening, () => openSessionStore(nc, { bucket, encryption })];
+    const opening = openPatient(nc, { bucket, encryption });
+    const sources = [opening, () => openPatient(nc, { bucket, encryption })];
     const early = sources.map((source) => sessionStoreFrom(source));
     const names = early.map((store) => [store.handleOf("one"), store.ownerOf("ada")]);
     const store = await opening;

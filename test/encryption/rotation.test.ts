@@ -1,11 +1,6 @@
-import {
-  type EncryptionOptions,
-  openSessionStore,
-  type SessionRecord,
-  type SessionStore,
-  type SessionStoreOptions,
-} from "nats-session-store";
+import type { EncryptionOptions, SessionRecord, SessionStore, SessionStoreOptions } from "nats-session-store";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { openPatient } from "../support/patient.js";
 import { type Connection, newBucket, type Variant, variants } from "../support/variants.js";
 import { until, untilTime } from "../support/wait.js";
 import { encryptionBy } from "./keys.js";
@@ -33,7 +28,7 @@ function rotation(variant: Variant, before: EncryptionOptions | undefined, after
   const open = async (encryption: EncryptionOptions | undefined, options: SessionStoreOptions = {}) => {
     const user = (data: { user?: string }) => data.user;
     const common = { bucket, touchAfter: 0, user, ...options };
-    const one = await openSessionStore(nc, encryption ? { ...common, encryption } : common);
+    const one = await openPatient(nc, encryption ? { ...common, encryption } : common);
     opened.push(one);
     return one;
   };
@@ -209,11 +204,12 @@ function rotation(variant: Variant, before: EncryptionOptions | undefined, after
       told.push([change.type, change.handle, change.owner]);
       if (change.type === "created") break;
     }
-    expect(told).toEqual([
-      ["updated", old.handleOf("one"), store.ownerOf("ada")],
+    const move = [
       ["destroyed", old.handleOf("one"), store.ownerOf("ada")],
       ["created", store.handleOf("one"), store.ownerOf("ada")],
-    ]);
+    ];
+    // A write may be left out that was overwritten before the late word of it came.
+    expect([[["updated", old.handleOf("one"), store.ownerOf("ada")], ...move], move]).toContainEqual(told);
   });
 
   it("are an error, not signed out, in a process that was not given the new key", async () => {
@@ -230,7 +226,7 @@ function rotation(variant: Variant, before: EncryptionOptions | undefined, after
   describe("a move that was broken off in the middle", () => {
     /** As a process does it that dies between the first write of a move and the second. */
     const breakOff = async (id: string) => {
-      const dying = await openSessionStore(dyingInMove(nc), {
+      const dying = await openPatient(dyingInMove(nc), {
         ...{ bucket, touchAfter: 0, encryption: after },
         user: (data: { user?: string }) => data.user,
       });
@@ -341,12 +337,12 @@ describe("a bucket in use, with `allowPlain: false`", () => {
     const [variant] = variants();
     const nc = await (variant as Variant).connect();
     const bucket = newBucket();
-    const plain = await openSessionStore(nc, { bucket });
-    const strict = await openSessionStore(nc, {
+    const plain = await openPatient(nc, { bucket });
+    const strict = await openPatient(nc, {
       bucket,
       encryption: { ...encryptionBy("k1"), allowPlain: false },
     });
-    const store = await openSessionStore(nc, { bucket, encryption: encryptionBy("k1") });
+    const store = await openPatient(nc, { bucket, encryption: encryptionBy("k1") });
     await plain.save("moved", { n: 1 });
     await plain.save("left", { n: 1 });
     await store.save("moved", { n: 2 }, { record: (await store.load("moved")) ?? undefined });

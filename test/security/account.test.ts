@@ -2,10 +2,10 @@ import { rm } from "node:fs/promises";
 import { connect, nkeyAuthenticator } from "@nats-io/transport-node";
 import { connect as connectV2, nkeys } from "nats";
 import { type NatsServer, startNatsCluster, startNatsServer } from "nats-dev-server";
-import { openSessionStore } from "nats-session-store";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type OpenSubject, subjects } from "../conformance/subjects.js";
 import { conformance } from "../conformance/suite.js";
+import { openPatient } from "../support/patient.js";
 import type { Connection, Variant } from "../support/variants.js";
 import { until } from "../support/wait.js";
 import { Authority } from "./certificates.js";
@@ -46,8 +46,8 @@ beforeAll(async () => {
     await connect({ servers: secured.url, tls: await tlsOf("admin") }),
   ];
   for (const nc of admins) {
-    await (await openSessionStore(nc)).close();
-    await (await openSessionStore(nc, { bucket: "others" })).save("theirs", {});
+    await (await openPatient(nc)).close();
+    await (await openPatient(nc, { bucket: "others" })).save("theirs", {});
     await nc.close();
   }
 });
@@ -73,7 +73,7 @@ describe.each(Object.entries(accounts))("the account of the README, with %s", (n
 
   beforeAll(async () => {
     const nc = await signIn();
-    const store = await openSessionStore(nc);
+    const store = await openPatient(nc);
     await store.clear();
     await store.close();
     await nc.close();
@@ -82,7 +82,7 @@ describe.each(Object.entries(accounts))("the account of the README, with %s", (n
 
   it("can list, end by user, and follow changes", async () => {
     const nc = await signIn();
-    const store = await openSessionStore(nc, {
+    const store = await openPatient(nc, {
       prefix: "users",
       cache: true,
       user: ({ user }: { user?: string }) => user,
@@ -147,7 +147,7 @@ describe.each(Object.entries(accounts))("the account of the README, with %s", (n
     const allowed = () => expected.filter((what) => !refused.has(what));
     await until("all are refused", () => allowed().length === 0).catch(() => {});
     expect(allowed()).toEqual([]);
-    await expect(openSessionStore(nc, { bucket: "others", timeout: 1000 })).rejects.toMatchObject({
+    await expect(openPatient(nc, { bucket: "others" })).rejects.toMatchObject({
       code: "ERR_SESSION_PERMISSION",
       message: expect.stringContaining("$JS.API.STREAM.INFO.KV_others"),
     });
@@ -164,7 +164,7 @@ describe("a permission that is missing is named", () => {
   });
 
   const all = async (nc: Connection) => {
-    const store = await openSessionStore(nc, { timeout: 1000 });
+    const store = await openPatient(nc);
     try {
       await store.load("one");
       await store.save("one", { n: 1 });
@@ -191,13 +191,13 @@ describe("a permission that is missing is named", () => {
     await nc.close();
   });
 
-  it("publish 4, on three replicas: the question to the leader", async () => {
+  it("publish 4, on three replicas: the question to the leader", { timeout: 180_000 }, async () => {
     const lacking = user("lacking", { publish: publish.toSpliced(4, 1), subscribe });
     const config = `authorization { users: [ ${user("admin")}, ${user("app", { publish, subscribe })}, ${lacking} ] }`;
-    await using cluster = await startNatsCluster({ config });
+    await using cluster = await startNatsCluster({ config, timeout: 90_000 });
     const open = async (name: string, options = {}) => {
       const nc = await connect({ servers: cluster.urls, user: name, pass: "p", inboxPrefix: INBOX });
-      return { nc, store: await openSessionStore(nc, { timeout: 20_000, ...options }) };
+      return { nc, store: await openPatient(nc, options) };
     };
     const admin = await open("admin", { replicas: 3 });
     const app = await open("app");

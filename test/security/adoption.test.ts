@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { encryptionBy } from "../encryption/keys.js";
 import { stopApps } from "../http/support/app.js";
 import { frameworks } from "../http/support/frameworks.js";
+import { PATIENCE } from "../support/patient.js";
 import { type Connection, connectCurrent, newBucket } from "../support/variants.js";
 
 /**
@@ -25,7 +26,7 @@ describe.each(frameworks)("an id that the application did not give, for $name", 
     ["encrypted", { encryption: encryptionBy("newest", "older") }],
   ])("%s", (_name, options) => {
     it.each(["right", "wrong", "missing"])("is not adopted when its signature is %s", async (signature) => {
-      const store = await framework.Store.open(nc, { bucket: newBucket(), ...options });
+      const store = await framework.Store.open(nc, { bucket: newBucket(), timeout: PATIENCE, ...options });
       const app = await framework.start(store);
       const id = madeUp();
       const cookies = Object.entries(framework.cookiesOf(id)).flatMap(([name, value]) => {
@@ -49,7 +50,7 @@ describe.each(frameworks)("an id that the application did not give, for $name", 
     });
 
     it("is not adopted after its session was signed out, or has a handle's form", async () => {
-      const store = await framework.Store.open(nc, { bucket: newBucket(), ...options });
+      const store = await framework.Store.open(nc, { bucket: newBucket(), timeout: PATIENCE, ...options });
       const app = await framework.start(store);
       const ada = app.visitor();
       await ada.visit(({ session }) => {

@@ -1,7 +1,8 @@
-import { openSessionStore, type SessionStore, SessionStoreError } from "nats-session-store";
+import { type SessionStore, SessionStoreError } from "nats-session-store";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { encryptionBy } from "../encryption/keys.js";
 import { RawBucket } from "../encryption/stored.js";
+import { openPatient } from "../support/patient.js";
 import { putEntry } from "../support/put-entry.js";
 import { type Connection, connectCurrent, newBucket } from "../support/variants.js";
 
@@ -51,8 +52,8 @@ describe.each([
       },
     });
     const user = (data: Data) => data.user;
-    store = await openSessionStore<Data>(nc, { bucket, user, touchAfter: 0, encryption });
-    idle = await openSessionStore<Data>(nc, { bucket: idleBucket, encryption });
+    store = await openPatient<Data>(nc, { bucket, user, touchAfter: 0, encryption });
+    idle = await openPatient<Data>(nc, { bucket: idleBucket, encryption });
     raw = new RawBucket(nc, bucket);
   });
   afterAll(async () => {

@@ -1,6 +1,7 @@
-import { headers } from "@nats-io/nats-core";
-import { openSessionStore, type SessionChange, type SessionStore } from "nats-session-store";
+import type { SessionChange, SessionStore } from "nats-session-store";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { openPatient } from "../support/patient.js";
+import { putEntry } from "../support/put-entry.js";
 import { type Connection, newBucket, variants } from "../support/variants.js";
 
 /**
@@ -13,7 +14,7 @@ describe.each(variants())("headers that pose as the server's own, over $name", (
   const bucket = newBucket();
   beforeAll(async () => {
     nc = await connect();
-    store = await openSessionStore(nc, { bucket });
+    store = await openPatient(nc, { bucket });
   });
   afterAll(async () => {
     await store.close();
@@ -22,17 +23,15 @@ describe.each(variants())("headers that pose as the server's own, over $name", (
 
   const forge = async (id: string) => {
     const now = Date.now();
-    const list = headers();
-    list.set("Session-Format", "1");
-    list.set("Session-Created", String(now));
-    list.set("Session-Expires", String(now + 60_000));
-    list.set("Session-Write", "create");
-    list.set("Nats-Subject", `$KV.${bucket}.s.${store.handleOf("the victim")}`);
-    list.set("Nats-Sequence", "777777");
-    list.set("Nats-Time-Stamp", "2001-01-01T00:00:00Z");
-    const options = { headers: list as never };
-    nc.publish(`$KV.${bucket}.s.${store.handleOf(id)}`, Buffer.from('{"n":1}'), options);
-    await nc.flush();
+    await putEntry(nc, bucket, `s.${store.handleOf(id)}`, '{"n":1}', {
+      "Session-Format": "1",
+      "Session-Created": String(now),
+      "Session-Expires": String(now + 600_000),
+      "Session-Write": "create",
+      "Nats-Subject": `$KV.${bucket}.s.${store.handleOf("the victim")}`,
+      "Nats-Sequence": "777777",
+      "Nats-Time-Stamp": "2001-01-01T00:00:00Z",
+    });
   };
 
   it("change neither the name nor the revision of a session", async () => {

@@ -3,12 +3,13 @@ import { inspect } from "node:util";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { startNatsServer } from "nats-dev-server";
-import { openSessionStore, type SessionErrorCode, type SessionStoreOptions } from "nats-session-store";
+import type { SessionErrorCode, SessionStoreOptions } from "nats-session-store";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { encryptionBy, keyOf } from "../encryption/keys.js";
 import { RawBucket } from "../encryption/stored.js";
 import { stopApps } from "../http/support/app.js";
 import { frameworks } from "../http/support/frameworks.js";
+import { openPatient, PATIENCE } from "../support/patient.js";
 import { type Connection, connectCurrent, newBucket } from "../support/variants.js";
 
 /** What must turn up nowhere: each is in use below as what its name says. */
@@ -107,7 +108,7 @@ describe.each([
     const ears = listen(name === "encrypted");
     const bucket = newBucket();
     const options = { bucket, user, touchAfter: 0, ...extra };
-    const store = await openSessionStore(nc, options);
+    const store = await openPatient(nc, options);
     const changes = store.changes();
     await changes.ready;
     const followed = (async () => {
@@ -122,7 +123,7 @@ describe.each([
     for await (const handle of store.ids()) note("listed", handle);
     await store.count({ exact: true });
 
-    const strict = await openSessionStore(nc, { ...options, onConflict: "error", maxTtl: 86_400_000 * 30 });
+    const strict = await openPatient(nc, { ...options, onConflict: "error", maxTtl: 86_400_000 * 30 });
     await failing(() => strict.save(secrets.id, { ...data(), n: 2 }, { record: record as never }));
     await failing(() => store.save(secrets.id, { ...data(), big: 1n }));
     const circle: Record<string, unknown> = data();
@@ -132,12 +133,12 @@ describe.each([
     await failing(() => store.save(secrets.id, data(), { ttl: 86_400_000 * 31 }));
     await failing(() => store.save(secrets.otherId, data(), { record: record as never }));
     await failing(() => store.rotate(secrets.id, secrets.id, data(), { record: record as never }));
-    const limited = await openSessionStore(nc, { ...options, maxSessionsPerUser: 1, onLimit: "refuse" });
+    const limited = await openPatient(nc, { ...options, maxSessionsPerUser: 1, onLimit: "refuse" });
     await failing(() => limited.save(secrets.otherId, data()));
-    await failing(() => openSessionStore(nc, { bucket: newBucket(), createBucket: false }));
-    await failing(() => openSessionStore(nc, { ...options, replicas: 3 }));
-    await failing(() => openSessionStore(nc, { ...options, encryption: { keys: [secrets.key] } as never }));
-    await failing(() => openSessionStore(nc, { ...options, encryption: { key: secrets.key } as never }));
+    await failing(() => openPatient(nc, { bucket: newBucket(), createBucket: false }));
+    await failing(() => openPatient(nc, { ...options, replicas: 3 }));
+    await failing(() => openPatient(nc, { ...options, encryption: { keys: [secrets.key] } as never }));
+    await failing(() => openPatient(nc, { ...options, encryption: { key: secrets.key } as never }));
 
     const raw = new RawBucket(nc, bucket);
     const key = `s.${store.handleOf(secrets.id)}`;
@@ -154,16 +155,16 @@ describe.each([
     await failing(() => store.load(secrets.id));
     await store.destroy(secrets.id);
 
-    const full = await openSessionStore(nc, { ...extra, bucket: newBucket(), maxBytes: 2000 });
+    const full = await openPatient(nc, { ...extra, bucket: newBucket(), maxBytes: 2000 });
     await failing(() => full.save(secrets.id, { ...data(), pad: secrets.data.repeat(100) }));
     const silent = newBucket();
-    const dumb = await openSessionStore(nc, { bucket: silent, ...extra });
+    const dumb = await openPatient(nc, { bucket: silent, ...extra });
     const manager = await jetstreamManager(nc as never);
     const { config } = await manager.streams.info(`KV_${silent}`);
     const { republish: _republish, ...rest } = config;
     const deaf = newBucket();
     await manager.streams.add({ ...rest, name: `KV_${deaf}`, subjects: [`$KV.${deaf}.>`] });
-    const unheard = await openSessionStore(nc, { bucket: deaf });
+    const unheard = await openPatient(nc, { bucket: deaf });
     await failing(() => unheard.changes().ready);
     await manager.streams.delete(`KV_${silent}`);
     await failing(() => dumb.save(secrets.id, data()));
@@ -182,10 +183,10 @@ describe.each([
     const app = await connect({ servers: server.url, user: "app", pass: password, reconnect: false });
     const nobody = await connect({ servers: server.url, user: "nobody", pass: password });
     const plain = await connect({ servers: off.url });
-    const store = await openSessionStore(app, { timeout: 300, ...extra });
+    const store = await openPatient(app, extra);
     await store.save(secrets.id, data());
-    await failing(() => openSessionStore(nobody, extra));
-    await failing(() => openSessionStore(plain, { timeout: 300, ...extra }));
+    await failing(() => openPatient(nobody, extra));
+    await failing(() => openPatient(plain, { timeout: 2000, ...extra }));
     await server.kill();
     await failing(() => store.load(secrets.id));
     await failing(() => store.save(secrets.id, data()));
@@ -221,7 +222,7 @@ describe.each([
   it.each(frameworks)("nothing of a visitor of $name", async (framework) => {
     const ears = listen(name === "encrypted");
     const bucket = newBucket();
-    const store = await framework.Store.open(nc, { bucket, ...extra });
+    const store = await framework.Store.open(nc, { bucket, timeout: PATIENCE, ...extra });
     const emitter = store as unknown as { on(event: string, listener: (...told: unknown[]) => void): void };
     for (const event of [
       "gone",

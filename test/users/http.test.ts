@@ -6,6 +6,7 @@ import { type ExpressVisit, expressFramework } from "../http/support/express.js"
 import { frameworks } from "../http/support/frameworks.js";
 import { connectTo, startServer } from "../http/support/servers.js";
 import type { Visitor } from "../http/support/visitor.js";
+import { PATIENCE } from "../support/patient.js";
 import { type Connection, connectCurrent, newBucket } from "../support/variants.js";
 import { type Data, user } from "./support.js";
 
@@ -28,6 +29,7 @@ describe.each(frameworks)("sign-ins beyond `maxSessionsPerUser`, with $name", (f
   const open = (options: SessionStoreOptions) =>
     framework.Store.open(nc, {
       bucket: newBucket(),
+      timeout: PATIENCE,
       user: (data: Data) => data.user,
       maxSessionsPerUser: 2,
       ...options,
@@ -67,7 +69,7 @@ describe.each(frameworks)("sign-ins beyond `maxSessionsPerUser`, with $name", (f
 
 describe("rotate(req) of Express", () => {
   const open = (options: SessionStoreOptions = {}) =>
-    expressFramework.Store.open(nc, { bucket: newBucket(), user, ...options });
+    expressFramework.Store.open(nc, { bucket: newBucket(), timeout: PATIENCE, user, ...options });
   const idOf = (visitor: Visitor<ExpressVisit>) => expressFramework.idOf(visitor) as string;
   const begin = async (store: NatsStore, maxAge?: number) => {
     const app = await expressFramework.start(store, maxAge === undefined ? {} : { maxAge });
@@ -186,7 +188,7 @@ describe("rotate(req) of Express", () => {
 
   it("in an outage is an error, and the request keeps its old id", async ({ onTestFinished: defer }) => {
     const server = await startServer(defer);
-    const store = await expressFramework.Store.open(await connectTo(server, defer), { timeout: 500 });
+    const store = await expressFramework.Store.open(await connectTo(server, defer), { timeout: 2000 });
     const { ada, oldId } = await begin(store);
     const answer = await ada.visit(async ({ req }) => {
       await server.pause();

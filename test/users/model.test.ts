@@ -3,7 +3,7 @@ import type { SessionStore } from "nats-session-store";
 import { afterAll, describe, expect, it } from "vitest";
 import { newBucket, type Variant, variants } from "../support/variants.js";
 import { untilTime } from "../support/wait.js";
-import { type Data, handlesOf, Stores } from "./support.js";
+import { type Data, handlesOf, Stores, saveBriefly } from "./support.js";
 
 const seed = Number(process.env.SESSION_TEST_SEED ?? Date.now() % 2 ** 31);
 
@@ -76,10 +76,8 @@ class Model {
   }
 
   async #expire(store: SessionStore<Data>, id: string, data: Data): Promise<void> {
-    // On a busy machine its time may be over before it is stored.
-    let record = null;
-    while (!record) ({ record } = await store.save(id, data, { ttl: 100 }));
-    await untilTime(record.expiresAt);
+    const { expiresAt } = await saveBriefly(store, id, data, 100);
+    await untilTime(expiresAt);
     this.#users.delete(id);
   }
 

@@ -1,10 +1,6 @@
 import { Kvm } from "@nats-io/kv";
-import {
-  openSessionStore,
-  type SessionStore,
-  type SessionStoreOptions,
-  type UserSession,
-} from "nats-session-store";
+import type { SessionRecord, SessionStore, SessionStoreOptions, UserSession } from "nats-session-store";
+import { openPatient } from "../support/patient.js";
 import { type Connection, newBucket, type Variant } from "../support/variants.js";
 
 /** Sessions of these tests: whose they are, and anything else. */
@@ -29,10 +25,9 @@ export class Stores {
 
   /** A store that knows users, in a bucket of its own unless one is named. */
   async open(options: SessionStoreOptions = {}): Promise<SessionStore<Data>> {
-    return openSessionStore<Data>(await this.connect(), {
+    return openPatient<Data>(await this.connect(), {
       bucket: newBucket(),
       user,
-      timeout: 10_000,
       ...options,
     });
   }
@@ -50,6 +45,19 @@ export async function listOf(store: SessionStore<Data>, name: string): Promise<U
 
 export async function handlesOf(store: SessionStore<Data>, name: string): Promise<string[]> {
   return (await listOf(store, name)).map(({ handle }) => handle);
+}
+
+/** Saves a session with a life so short that it may be over on a busy machine before it is stored; then again. */
+export async function saveBriefly(
+  store: SessionStore<Data>,
+  id: string,
+  data: Data,
+  ttl: number,
+): Promise<SessionRecord<Data>> {
+  for (;;) {
+    const { record } = await store.save(id, data, { ttl });
+    if (record) return record;
+  }
 }
 
 /** The index entries of a user as another client of the bucket sees them, without those that were removed. */

@@ -7,7 +7,7 @@ import { openSessionStore } from "nats-session-store";
 const [url, text] = process.argv.slice(2);
 const { count, name, start, ...options } = JSON.parse(text);
 const nc = await connect({ servers: url });
-const store = await openSessionStore(nc, { user: (data) => data.user, timeout: 10_000, ...options });
+const store = await openSessionStore(nc, { user: (data) => data.user, timeout: 30_000, ...options });
 process.send("ready");
 await once(process, "message");
 const outcomes = await Promise.all(
