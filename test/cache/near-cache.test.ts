@@ -4,7 +4,7 @@ import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { type NatsServer, startNatsServer } from "nats-dev-server";
 import { openSessionStore, type SessionStore, type SessionStoreOptions } from "nats-session-store";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { openHasty } from "../support/hasty.js";
+import { answered } from "../support/answered.js";
 import { openPatient } from "../support/patient.js";
 import { type Connection, newBucket, type Variant, variants } from "../support/variants.js";
 import { until, untilTime, withinLife } from "../support/wait.js";
@@ -316,7 +316,7 @@ describe("loads of one session at the same time", () => {
   });
 
   it("an error is told to each, and the next asks anew", async () => {
-    const own = await openHasty(() => openSessionStore<Data>(nc, { timeout: 300 }));
+    const own = await answered(() => openSessionStore<Data>(nc, { timeout: 300 }));
     await server.pause();
     const results = await Promise.allSettled([own.load("id"), own.load("id")]);
     await server.resume();

@@ -1,7 +1,7 @@
 import { Kvm } from "@nats-io/kv";
 import type { SessionStore } from "nats-session-store";
 import { afterAll, describe, expect, it } from "vitest";
-import { openHasty } from "../support/hasty.js";
+import { answered } from "../support/answered.js";
 import { openPatient } from "../support/patient.js";
 import { newBucket, type Variant, variants } from "../support/variants.js";
 import { until, untilTime } from "../support/wait.js";
@@ -256,7 +256,7 @@ describe.each(variants())("an index entry whose session never came, with $name",
     const store = await stores.open({ bucket });
     // What counts as left behind is counted in timeouts. On a busy machine this one may fail now and then.
     const timeout = 300;
-    const hasty = await openHasty(() => stores.open({ bucket, timeout }));
+    const hasty = await answered(() => stores.open({ bucket, timeout }));
     const nc = await stores.connect();
     await store.save("one", { user: "ada" });
     await store.save("bob's", { user: "bob" });
