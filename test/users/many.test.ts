@@ -46,15 +46,14 @@ describe("a user with 10 000 sessions", () => {
     await fill(store, 10_000, { user: "ada", text: "x".repeat(4000) });
     await store.save("bob's", { user: "bob" });
     const before = used();
-    let [count, most, last] = [0, 0, Number.POSITIVE_INFINITY];
+    let [count, last] = [0, Number.POSITIVE_INFINITY];
     for await (const { createdAt } of store.listOf("ada")) {
       expect(createdAt).toBeLessThanOrEqual(last);
       last = createdAt;
-      if (++count % 1500 === 0) most = Math.max(most, used() - before);
+      // Their data alone are 40 MB. Buffers that nobody uses are given back some time after they were collected.
+      if (++count % 1500 === 0) await until("little to be in use", () => used() - before < 25 * MB);
     }
     expect(count).toBe(10_000);
-    // Their data alone are 40 MB; the socket's buffers of the batch under way are in this figure too.
-    expect(most).toBeLessThan(25 * MB);
     expect(await store.destroyOf("ada", { except: store.handleOf("session-7") })).toBe(9999);
     expect(await handlesOf(store, "ada")).toEqual([store.handleOf("session-7")]);
     expect(await handlesOf(store, "bob")).toHaveLength(1);
