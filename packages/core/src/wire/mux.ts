@@ -60,8 +60,6 @@ export class Mux {
   #subscription: { unsubscribe(): void };
   readonly #unwatch: () => void;
   #sweepTimer: NodeJS.Timeout | undefined;
-  /** The last sweep came late and was left out: those who wait get one interval more, never two in a row. */
-  #stoodStill = false;
   #next = 0;
   #connected = true;
   #refusal: { readonly error: SessionStoreError; readonly until: number } | undefined;
@@ -243,18 +241,20 @@ export class Mux {
     for (const { reject } of all) reject(error());
   }
 
-  /** One timer for all; it runs only while something is pending and never keeps the process alive. */
+  /**
+   * One timer for all; it runs only while something is pending and never keeps the process alive. After a standstill
+   * of the process the timers run before the sockets are read, hence the sweep at the end of the turn: what has been
+   * answered is not called late.
+   */
   #scheduleSweep(): void {
     if (this.#sweepTimer) return;
     const interval = Math.min(100, Math.max(1, this.#timeout / 20));
-    const due = performance.now() + interval;
     this.#sweepTimer = setTimeout(() => {
-      this.#sweepTimer = undefined;
-      const now = performance.now();
-      // After a standstill the timers run before the answers that have come are read.
-      this.#stoodStill = !this.#stoodStill && now - due > interval;
-      if (!this.#stoodStill) this.#sweep(now + interval);
-      if (this.#pending.size > 0) this.#scheduleSweep();
+      setImmediate(() => {
+        this.#sweepTimer = undefined;
+        this.#sweep(performance.now() + interval);
+        if (this.#pending.size > 0) this.#scheduleSweep();
+      });
     }, interval).unref();
   }
 
