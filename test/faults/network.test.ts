@@ -4,6 +4,7 @@ import { openSessionStore, type SessionStore } from "nats-session-store";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { answered } from "../support/answered.js";
 import { type Connection, newBucket } from "../support/variants.js";
+import { until } from "../support/wait.js";
 import { BadNetwork } from "./support/bad-network.js";
 import { clientsUnderFaults, expectNothingPending, LITTLE, rounds } from "./support/expectations.js";
 import { report } from "./support/figures.js";
@@ -17,7 +18,7 @@ const PATIENCE = 20_000;
 /** As the README advises, only quicker: a dead link is noticed after two pings without an answer. */
 const pings = { pingInterval: 600, maxPingOut: 2, timeout: 2000 };
 
-describe.each(clientsUnderFaults)("a bad network, with %s", (client, connect) => {
+describe.each(clientsUnderFaults)("a bad network, with %s", { timeout: 180_000 }, (client, connect) => {
   let server: NatsServer;
   let network: BadNetwork;
   let direct: Connection;
@@ -129,10 +130,11 @@ describe.each(clientsUnderFaults)("a bad network, with %s", (client, connect) =>
     const load = await Load.start(...stores);
     network.reset(0.01, randomFrom(seed));
     await sleep(rounds(2000, 15_000));
+    // How many packets there are depends on the machine.
+    await until("a reset", () => network.resets > 0, 60_000);
     network.mend();
     await load.further(10);
     await check(load);
-    expect(network.resets).toBeGreaterThan(0);
     figures("resets", load, { resets: network.resets });
   });
 

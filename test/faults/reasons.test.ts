@@ -158,7 +158,7 @@ const troubles: Trouble[] = [
   },
 ];
 
-describe.each(clientsUnderFaults)("with %s", (_client, connect) => {
+describe.each(clientsUnderFaults)("with %s", { timeout: 180_000 }, (_client, connect) => {
   let server: NatsServer;
   let nc: Connection;
   let admin: Connection;

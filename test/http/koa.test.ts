@@ -109,7 +109,7 @@ describe("how long a session of koa-session lives", () => {
   });
 
   test("renew: it begins again in its second half, and not before", async () => {
-    const maxAge = 8000;
+    const maxAge = 7000;
     const bucket = newBucket();
     const store = await openStore({ bucket, touchAfter: 0 });
     const app = await koaFramework.start(store, { renew: true, maxAge });
