@@ -78,7 +78,8 @@ async function listen(
   listener: RequestListener,
   store: { sessions: Sessions; close(): Promise<void> },
 ): Promise<RunningApp> {
-  const server = createServer(listener);
+  // A connection that is closed for being idle could take a request with it that is just being sent.
+  const server = createServer({ keepAliveTimeout: 0 }, listener);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,

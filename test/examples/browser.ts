@@ -41,6 +41,8 @@ export class Browser {
   /** As `request`, but leaves the body to be read. */
   async open(path: string, init: RequestInit): Promise<Response> {
     const headers = {
+      // The server could close a connection that has been idle just when the next request is sent on it.
+      connection: "close",
       ...this.headers,
       ...(this.cookie && { cookie: this.cookie }),
       ...(init.headers as Record<string, string>),
