@@ -266,10 +266,11 @@ export class ChangeTail {
     const known = this.#known;
     const patience = Date.now() + LEADER_LAG;
     for (;;) {
+      const askedAt = Date.now();
       const { sequence, createdAt } = await this.#position();
       const isAnother = createdAt !== this.#createdAt;
       if (!isAnother && sequence >= known) return sequence;
-      if (isAnother || Date.now() > patience) {
+      if (isAnother || askedAt > patience) {
         this.#createdAt = createdAt;
         this.#last = sequence;
         this.#known = sequence;
