@@ -125,6 +125,43 @@ describe("a cluster of three under load", () => {
     expect(late).toEqual([]);
   });
 
+  it("of which two are gone: what is asked meanwhile is answered when they are back, if there is time", async () => {
+    const last = await leader();
+    const others = cluster.servers.filter((server) => server !== last);
+    const nc = await connect({ servers: last.url, ignoreClusterUpdates: true, maxReconnectAttempts: -1 });
+    const store = await openSessionStore(nc, { bucket, timeout: 120_000 });
+    const { record } = await store.save("ada", { n: 1 });
+    await Promise.all(others.map((server) => server.kill()));
+    const ask = { last_by_subj: `$KV.${bucket}.s.nobody` };
+    await until(
+      "the last one to say that there is no leader",
+      async () => {
+        const reply = await nc
+          .request(`$JS.API.STREAM.MSG.GET.KV_${bucket}`, JSON.stringify(ask), { timeout: 1000 })
+          .catch(() => undefined);
+        return reply?.json<{ error?: { err_code: number } }>().error?.err_code === 10008;
+      },
+      60_000,
+    );
+    const answers = Promise.all([
+      store.load("nobody"),
+      store.touch("ada", record as never, { ttl: 7_200_000 }),
+    ]);
+    let isOver = false;
+    answers
+      .catch(() => {})
+      .finally(() => {
+        isOver = true;
+      });
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    expect(isOver).toBe(false);
+    await Promise.all(others.map((server) => server.restart()));
+    expect(await answers).toMatchObject([null, { outcome: expect.stringMatching(/touched|skipped/) }]);
+    await leader();
+    await store.close();
+    await nc.close();
+  });
+
   it("whose bucket is full refuses updates and destroys too, with a code", async () => {
     const load = await Load.start(...stores);
     await load.further(5);

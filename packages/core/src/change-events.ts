@@ -1,6 +1,7 @@
 import type { EventEmitter } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ChangeType, MissedChanges, SessionChange, SessionChanges } from "./types.js";
+import { isUnavailable } from "./wire/index.js";
 
 /** The events of a store that tell of changes. */
 export type ChangeEvents = { [type in ChangeType]: [change: SessionChange] } & { missed: [MissedChanges] };
@@ -51,7 +52,7 @@ class Pump {
     while (this.isRunning) {
       const error = await this.#emitAll();
       if (!error || !this.isRunning) break;
-      const isOutage = (error as { code?: unknown }).code === "ERR_SESSION_UNAVAILABLE";
+      const isOutage = isUnavailable(error);
       if (!isOutage || !this.#isDown) this.#tell(error);
       if (!isOutage) break;
       this.#isDown = true;

@@ -3,7 +3,7 @@ import type { Told } from "./change.js";
 import { type BareContext, deadlineOf } from "./context.js";
 import { SessionStoreError } from "./errors.js";
 import { WaitingLine } from "./waiting-line.js";
-import { type Position, unavailable, walkToEnd } from "./wire/index.js";
+import { isUnavailable, type Position, unavailable, walkToEnd } from "./wire/index.js";
 
 /** Who follows a tail. */
 export interface TailListener {
@@ -145,7 +145,7 @@ export class ChangeTail {
         await turn();
         if (!this.#stopped) return position;
       } catch (error) {
-        if ((error as { code?: unknown }).code !== "ERR_SESSION_UNAVAILABLE") throw error;
+        if (!isUnavailable(error)) throw error;
         if (!this.#stopped) await pause(RETRY);
       }
       if (this.#stopped) throw this.#stopped;

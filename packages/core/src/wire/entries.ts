@@ -2,7 +2,7 @@ import type { SessionStoreError } from "../errors.js";
 import { Limiter } from "../limiter.js";
 import type { Bucket } from "./bucket.js";
 import type { Diagnosis } from "./diagnosis.js";
-import { API, type ApiError, apiError, unavailable } from "./failure.js";
+import { API, type ApiError, apiError, isUnavailable, unavailable } from "./failure.js";
 import { HeadersToSend } from "./headers.js";
 import { AnswerLost, type Mux, type Reply } from "./mux.js";
 import { OwnWrites } from "./own-writes.js";
@@ -266,13 +266,24 @@ export class Entries {
     const { diagnosis } = this;
     for (let pause = FIRST_PAUSE; ; pause = longer(pause)) {
       const reply = await this.mux.request({ subject, payload, deadline, idempotent: true, diagnosis });
-      if (!isNoResponders(reply)) return parse(reply);
-      await this.#pauseUnanswered(pause, deadline, "nobody answers for the bucket");
+      let otherwise: string | SessionStoreError = "nobody answers for the bucket";
+      try {
+        if (!isNoResponders(reply)) return parse(reply);
+      } catch (error) {
+        // A cluster that is electing a leader says that it is unavailable for a moment.
+        if (!isUnavailable(error)) throw error;
+        otherwise = error;
+      }
+      await this.#pauseUnanswered(pause, deadline, otherwise);
     }
   }
 
   /** @throws the reason, at once when it is certain, else when the deadline would pass meanwhile */
-  async #pauseUnanswered(pause: number, deadline: number, otherwise: string): Promise<void> {
+  async #pauseUnanswered(
+    pause: number,
+    deadline: number,
+    otherwise: string | SessionStoreError,
+  ): Promise<void> {
     const reason = this.diagnosis.reason(deadline);
     if (reason?.certain) {
       const error = reason.error();

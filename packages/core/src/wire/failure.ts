@@ -30,6 +30,10 @@ export function unavailable(why: string, cause?: unknown): SessionStoreError {
   return new SessionStoreError("ERR_SESSION_UNAVAILABLE", `Sessions cannot be reached: ${why}.`, cause);
 }
 
+export function isUnavailable(error: unknown): error is SessionStoreError {
+  return error instanceof SessionStoreError && error.code === "ERR_SESSION_UNAVAILABLE";
+}
+
 /** The error for an answer by which the server refused a request. */
 export function apiError(error: ApiError, stream: string): SessionStoreError {
   switch (error.err_code) {

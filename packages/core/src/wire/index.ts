@@ -10,7 +10,7 @@ import { subjectsOf } from "./subjects.js";
 
 export type { BucketState } from "./bucket.js";
 export type { Entries, Header, Position, WriteAnswer } from "./entries.js";
-export { unavailable } from "./failure.js";
+export { isUnavailable, unavailable } from "./failure.js";
 export type { Entry } from "./reply.js";
 export { walk, walkToEnd } from "./walk.js";
 
