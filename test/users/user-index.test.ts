@@ -255,7 +255,7 @@ describe.each(variants())("an index entry whose session never came, with $name",
     const bucket = newBucket();
     const store = await stores.open({ bucket });
     // What counts as left behind is counted in timeouts. On a busy machine this one may fail now and then.
-    const timeout = 300;
+    const timeout = 150;
     const hasty = await answered(() => stores.open({ bucket, timeout }));
     const nc = await stores.connect();
     await store.save("one", { user: "ada" });
