@@ -2,6 +2,7 @@ import { connect } from "@nats-io/transport-node";
 import { handleOf } from "nats-session-store";
 import { sessionKeyStart } from "../../../packages/core/dist/key.js";
 import { resolveOptions } from "../../../packages/core/dist/options.js";
+import { encodeMetadata } from "../../../packages/core/dist/record.js";
 import { connectBucket } from "../../../packages/core/dist/wire/index.js";
 import { idOf, sessionData } from "./sessions.mjs";
 
@@ -26,7 +27,7 @@ export async function open({ url, bucket, sessions }) {
         {
           key: keyStart + handleOf(ids[i]),
           value: Buffer.from(JSON.stringify(data[i])),
-          metadata: { createdAt: now, expiresAt: now + LIFE, write: "update" },
+          headers: encodeMetadata({ createdAt: now, expiresAt: now + LIFE, write: "update" }),
           expected: undefined,
           ttlSeconds: LIFE / 1000,
         },
