@@ -1,23 +1,25 @@
-export { type ChangeEvents, emitChanges } from "./change-events.js";
 export { type SessionErrorCode, SessionStoreError } from "./errors.js";
-export { handleOf } from "./key.js";
-export type { KeyConflict, Resolve } from "./merge.js";
-export { openSessionStore } from "./open.js";
-export { type SessionStoreSource, sessionStoreFrom } from "./opening.js";
+export { handleOf } from "./format/keys.js";
 export type {
   EncryptionKey,
   EncryptionOptions,
+  KeyConflict,
+  Resolve,
   SessionSerializer,
   SessionStoreOptions,
-} from "./store-options.js";
-export { Turns } from "./turns.js";
+} from "./options.js";
+export { SessionStore } from "./store.js";
 export type {
   CacheStats,
   ChangesOptions,
   ChangeType,
   CountOptions,
+  FeedEvent,
+  FeedInterruption,
   MissedChanges,
   NatsConnectionLike,
+  NatsConnectionSource,
+  OnEndedOptions,
   RotateOptions,
   SaveOptions,
   SaveOutcome,
@@ -25,8 +27,8 @@ export type {
   SessionChange,
   SessionChanges,
   SessionData,
+  SessionEnd,
   SessionRecord,
-  SessionStore,
   TouchOptions,
   TouchOutcome,
   TouchResult,

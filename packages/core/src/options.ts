@@ -1,211 +1,199 @@
-import { type Encryption, resolveEncryption } from "./encryption-keys.js";
-import { isBucketName, isPrefix } from "./key.js";
-import type { Resolve } from "./merge.js";
-import type { CacheLimits } from "./near-cache.js";
-import { jsonSerializer } from "./serializer.js";
-import type { SessionSerializer, SessionStoreOptions } from "./store-options.js";
+import type { EncryptionOptions } from "./format/encryption-keys.js";
+import type { SessionSerializer } from "./format/serializer.js";
 
-const CACHE: CacheLimits = { max: 10_000, maxStale: 1000 };
+export type { EncryptionKey, EncryptionOptions } from "./format/encryption-keys.js";
+export type { SessionSerializer } from "./format/serializer.js";
 
-const HOUR = 3_600_000;
-const DAY = 24 * HOUR;
-
-/** Longest duration that fits a stream's configuration, which counts in nanoseconds of 63 bits: about 292 years. */
-const LONGEST = 9_000_000_000_000;
-
-/** The options of a store with every default filled in. */
-export interface ResolvedOptions {
-  readonly bucket: string;
-  readonly prefix: string | undefined;
-  readonly ttl: number;
-  readonly maxTtl: number;
-  readonly absoluteTtl: number | undefined;
-  readonly touchAfter: number | undefined;
-  readonly timeout: number;
-  /** What the caller asked of the bucket; `undefined` where they left it open. */
-  readonly asked: {
-    readonly replicas: number | undefined;
-    readonly storage: "file" | "memory" | undefined;
-    readonly maxBytes: number | undefined;
-    readonly compression: boolean | undefined;
-    readonly placement: { cluster?: string; tags?: string[] } | undefined;
-  };
-  readonly createBucket: boolean;
-  readonly updateBucket: boolean;
-  readonly serializer: SessionSerializer;
-  readonly onConflict: "merge" | "overwrite" | "error";
-  readonly resolve: Resolve;
-  readonly cache: CacheLimits | undefined;
-  readonly user: ((data: object) => unknown) | undefined;
-  readonly maxSessionsPerUser: number | undefined;
-  readonly onLimit: "end-oldest" | "refuse";
-  readonly encryption: Encryption | undefined;
+/** The three versions of a top-level key of a session; `undefined` = the key is not there. */
+export interface KeyConflict {
+  /** As it was loaded. */
+  readonly base: unknown;
+  /** As this save wants it. */
+  readonly ours: unknown;
+  /** As another request has stored it since. */
+  readonly theirs: unknown;
 }
-
-type Check = (value: unknown) => string | undefined;
-
-/** For each option what is expected of it; the check answers with that text when the value does not fit. */
-const CHECKS: { readonly [name in keyof Required<SessionStoreOptions>]: Check } = {
-  bucket: fits("a name of letters, digits, - and _", (v) => typeof v === "string" && isBucketName(v)),
-  prefix: fits(
-    "letters, digits, - and _, in parts joined by dots",
-    (v) => typeof v === "string" && isPrefix(v),
-  ),
-  ttl: duration(1),
-  maxTtl: duration(1000),
-  absoluteTtl: duration(1),
-  touchAfter: duration(0),
-  timeout: fits(
-    "a number of milliseconds from 1 to 2147483647",
-    (v) => isNumber(v) && v >= 1 && v <= 2_147_483_647,
-  ),
-  replicas: fits("a whole number from 1 to 5", (v) => Number.isInteger(v) && isNumber(v) && v >= 1 && v <= 5),
-  storage: fits('"file" or "memory"', (v) => v === "file" || v === "memory"),
-  maxBytes: fits(
-    "a whole number of bytes, at least 1",
-    (v) => Number.isSafeInteger(v) && isNumber(v) && v >= 1,
-  ),
-  compression: fits("a boolean", isBoolean),
-  placement: fits("an object with `cluster` (string) or `tags` (array of strings)", isPlacement),
-  createBucket: fits("a boolean", isBoolean),
-  updateBucket: fits("a boolean", isBoolean),
-  onConflict: fits(
-    '"merge", "overwrite" or "error"',
-    (v) => v === "merge" || v === "overwrite" || v === "error",
-  ),
-  resolve: fits("a function", (v) => typeof v === "function"),
-  user: fits("a function", (v) => typeof v === "function"),
-  maxSessionsPerUser: fits(
-    "a whole number, at least 1",
-    (v) => Number.isSafeInteger(v) && isNumber(v) && v >= 1,
-  ),
-  onLimit: fits('"end-oldest" or "refuse"', (v) => v === "end-oldest" || v === "refuse"),
-  cache: fits(
-    "a boolean, or an object with `max` (a whole number) and `maxStale` (ms), both at least 1",
-    isCache,
-  ),
-  serializer: fits("an object with the functions `stringify` and `parse`", isSerializer),
-  // Checked where the keys are derived, by messages that quote nothing of it.
-  encryption: () => undefined,
-};
 
 /**
- * @throws TypeError naming the option and what was expected.
+ * Decides about a top-level key that both sides changed, also where both changed it to the same value. Returns the
+ * value to store, or a promise of it; `undefined` removes the key.
  */
-export function resolveOptions(given: SessionStoreOptions = {}): ResolvedOptions {
-  if (typeof given !== "object" || given === null || Array.isArray(given)) {
-    throw new TypeError(`Expected the options to be an object, got ${describe(given)}`);
-  }
-  for (const name of Object.keys(given)) {
-    if (Object.hasOwn(CHECKS, name)) continue;
-    throw new TypeError(`Unknown option \`${name}\`. The options are ${Object.keys(CHECKS).join(", ")}.`);
-  }
-  const options: SessionStoreOptions = {};
-  for (const [name, check] of Object.entries(CHECKS)) {
-    // Once, by name: it may be inherited, or come from a getter.
-    const value: unknown = Reflect.get(given, name);
-    const expected = value === undefined ? undefined : check(value);
-    if (expected !== undefined) {
-      throw new TypeError(`Expected \`${name}\` to be ${expected}, got ${describe(value)}`);
-    }
-    Reflect.set(options, name, value);
-  }
-  const maxTtl = options.maxTtl ?? 30 * DAY;
-  const ttl = options.ttl ?? Math.min(DAY, maxTtl);
-  if (ttl > maxTtl) {
-    throw new TypeError(`Expected \`ttl\` to be at most \`maxTtl\` (${maxTtl} ms), got ${ttl}`);
-  }
-  if (options.maxSessionsPerUser !== undefined && !options.user) {
-    throw new TypeError("Expected `user` to be given with `maxSessionsPerUser`: it names a session's user");
-  }
-  return {
-    bucket: options.bucket ?? "sessions",
-    prefix: options.prefix,
-    ttl,
-    maxTtl,
-    absoluteTtl: options.absoluteTtl,
-    touchAfter: options.touchAfter,
-    timeout: options.timeout ?? 2000,
-    asked: {
-      replicas: options.replicas,
-      storage: options.storage,
-      maxBytes: options.maxBytes,
-      compression: options.compression,
-      placement: options.placement && structuredClone(options.placement),
-    },
-    createBucket: options.createBucket ?? true,
-    updateBucket: options.updateBucket ?? false,
-    serializer: options.serializer ? bound(options.serializer) : jsonSerializer,
-    onConflict: options.onConflict ?? "merge",
-    cache: options.cache ? { ...CACHE, ...defined(options.cache === true ? {} : options.cache) } : undefined,
-    user: options.user,
-    maxSessionsPerUser: options.maxSessionsPerUser,
-    onLimit: options.onLimit ?? "end-oldest",
-    encryption: options.encryption === undefined ? undefined : resolveEncryption(options.encryption),
-    resolve: options.resolve ?? ((_key, { ours }) => ours),
-  };
+export type Resolve = (key: string, conflict: KeyConflict) => unknown;
+
+/** Settings of the near cache. */
+export interface CacheOptions {
+  /**
+   * How many sessions are kept at most.
+   * @default 10_000
+   */
+  max?: number | undefined;
+  /**
+   * How many bytes of session data are kept at most.
+   * @default 67_108_864 (64 MiB)
+   */
+  maxBytes?: number | undefined;
+  /**
+   * How old an answer of the cache may be at most (ms), whatever messages get lost. Beyond it, and while the
+   * connection is down, the server is asked.
+   * @default 1000
+   */
+  maxStale?: number | undefined;
 }
 
-/** As it is now: what is put into the caller's object later has no effect. */
-function bound(serializer: SessionSerializer): SessionSerializer {
-  return { stringify: serializer.stringify.bind(serializer), parse: serializer.parse.bind(serializer) };
-}
-
-function fits(expected: string, test: (value: unknown) => boolean): Check {
-  return (value) => (test(value) ? undefined : expected);
-}
-
-function duration(least: number): Check {
-  return fits(
-    `a number of milliseconds from ${least} to ${LONGEST}`,
-    (v) => isNumber(v) && v >= least && v <= LONGEST,
-  );
-}
-
-function isNumber(value: unknown): value is number {
-  return typeof value === "number" && Number.isFinite(value);
-}
-
-function isBoolean(value: unknown): boolean {
-  return typeof value === "boolean";
-}
-
-function isPlacement(value: unknown): boolean {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
-  const { cluster, tags, ...others } = value as Record<string, unknown>;
-  return (
-    Object.keys(others).length === 0 &&
-    (cluster === undefined || typeof cluster === "string") &&
-    (tags === undefined || (Array.isArray(tags) && tags.every((tag) => typeof tag === "string")))
-  );
-}
-
-function isCache(value: unknown): boolean {
-  if (isBoolean(value)) return true;
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
-  const { max = 1, maxStale = 1, ...others } = value as Record<string, unknown>;
-  return (
-    Object.keys(others).length === 0 &&
-    Number.isSafeInteger(max) &&
-    isNumber(max) &&
-    max >= 1 &&
-    isNumber(maxStale) &&
-    maxStale >= 1
-  );
-}
-
-function defined<O extends object>(options: O): { [name in keyof O]?: Exclude<O[name], undefined> } {
-  const entries = Object.entries(options).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(entries) as { [name in keyof O]?: Exclude<O[name], undefined> };
-}
-
-function isSerializer(value: unknown): boolean {
-  const { stringify, parse } = (value ?? {}) as Record<string, unknown>;
-  return typeof stringify === "function" && typeof parse === "function";
-}
-
-function describe(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
-  if (value === null || typeof value !== "object") return String(value);
-  return Array.isArray(value) ? "an array" : "an object";
+/**
+ * Options of a session store and of both adapters. All durations are milliseconds. An option with the value
+ * `undefined` gets its default.
+ */
+export interface SessionStoreOptions {
+  /**
+   * Name of the KV bucket: letters, digits, `-` and `_`.
+   * @default "sessions"
+   */
+  bucket?: string | undefined;
+  /**
+   * Separates several applications in one bucket: each sees only sessions with its own prefix. Letters, digits, `-`
+   * and `_`, in parts joined by dots.
+   * @default none
+   * @example "shop.eu"
+   */
+  prefix?: string | undefined;
+  /**
+   * Time to live of a session that does not ask for its own, such as one whose cookie has no maxAge (ms).
+   * @default 86_400_000 (24 h), or `maxTtl` where that is less
+   */
+  ttl?: number | undefined;
+  /**
+   * Longest time to live that a session may ask for (ms). A new bucket keeps its entries for as long.
+   * @default 400 days, the longest that browsers keep a cookie; 30 days on servers before 2.11
+   */
+  maxTtl?: number | undefined;
+  /**
+   * What happens to a session that asks for more than `maxTtl`: `"cut"` gives it `maxTtl`, with one process warning;
+   * `"error"` rejects with `ERR_SESSION_TTL_TOO_LONG` and stores nothing.
+   * @default "cut"
+   */
+  onTtlTooLong?: "cut" | "error" | undefined;
+  /**
+   * Ends a session this long after its creation, however active it is (ms; OWASP: absolute timeout).
+   * @default none
+   */
+  absoluteTtl?: number | undefined;
+  /**
+   * A touch is skipped until this much time has passed since the last write (ms); 0 = never skipped. A session may end
+   * this much early, counted from its last activity.
+   * @default 10 % of the session's ttl, at most 60_000
+   */
+  touchAfter?: number | undefined;
+  /**
+   * Deadline of every operation (ms), with everything that it does on the way.
+   * @default 2000
+   */
+  timeout?: number | undefined;
+  /**
+   * Whose answer a load takes. `"any"`: that of any replica or mirror; a replica that is cut off from the others
+   * may answer with an old state. `"leader"`: that of the bucket's leader, at the cost of load on one server.
+   * @default "any"
+   */
+  reads?: "any" | "leader" | undefined;
+  /**
+   * What a save does when another request has changed the session since it was loaded. `"merge"` keeps the changes of
+   * both, key by key; `"overwrite"` replaces the other's; `"error"` rejects with `ERR_SESSION_CONFLICT`. A session
+   * that was destroyed stays destroyed in every case.
+   * @default "merge"
+   */
+  onConflict?: "merge" | "overwrite" | "error" | undefined;
+  /**
+   * Decides about a top-level key that both sides changed.
+   * @default ours
+   * @example
+   * ```ts
+   * resolve: (key, { base, ours, theirs }) => (key === "visits" ? ours + theirs - base : ours)
+   * ```
+   */
+  resolve?: Resolve | undefined;
+  /**
+   * Names the user of a session, from the session's data; `undefined` = the session has none. The name is any
+   * non-empty string and is stored hashed. In a bucket in use, each session is listed from its next write on.
+   * @default none: sessions are not listed by user
+   * @example
+   * ```ts
+   * user: (data) => data.userId
+   * ```
+   */
+  // biome-ignore lint/suspicious/noExplicitAny: data of any store
+  user?: ((data: any) => string | undefined) | undefined;
+  /**
+   * How many sessions a user may have at a time. Requires `user`.
+   * @default no limit
+   */
+  maxSessionsPerUser?: number | undefined;
+  /**
+   * What a sign-in beyond the limit does: `"end-oldest"` ends the sessions that the user signed in to first;
+   * `"refuse"` rejects the save with `ERR_SESSION_LIMIT`.
+   * @default "end-oldest"
+   */
+  onLimit?: "end-oldest" | "refuse" | undefined;
+  /**
+   * Keeps sessions in this process, so that most loads send no request. A change by another process drops the session
+   * within milliseconds. Requires the change feed: where there is none, operations reject with `ERR_SESSION_NO_FEED`.
+   * @default false
+   */
+  cache?: boolean | CacheOptions | undefined;
+  /**
+   * Turns session data into text. Data may be nested 500 levels deep and must not contain cycles.
+   * @default JSON
+   */
+  serializer?: SessionSerializer | undefined;
+  /**
+   * Encrypts what is stored.
+   * @default none
+   */
+  encryption?: EncryptionOptions | undefined;
+  /**
+   * Creates the bucket when it is missing.
+   * @default true
+   */
+  createBucket?: boolean | undefined;
+  /**
+   * Changes an existing bucket where it differs in a way that matters. With `false` such a difference is an error.
+   * @default false
+   */
+  updateBucket?: boolean | undefined;
+  /**
+   * Number of copies of a new bucket in a cluster, 1 to 5.
+   * @default 1
+   */
+  replicas?: number | undefined;
+  /**
+   * Where the server keeps a new bucket. A restart of the server ends all sessions in `"memory"`.
+   * @default "file"
+   */
+  storage?: "file" | "memory" | undefined;
+  /**
+   * When the server acknowledges a write to a new bucket: `"sync"` after it is written, `"async"` before, so that a
+   * crash of the server can lose acknowledged writes. `"async"` requires server 2.12 and one replica.
+   * @default "sync"
+   */
+  persist?: "sync" | "async" | undefined;
+  /**
+   * Most bytes that a new bucket may take. A full bucket rejects writes with `ERR_SESSION_BUCKET_FULL`.
+   * @default no limit
+   */
+  maxBytes?: number | undefined;
+  /**
+   * Compresses a new bucket on disk (S2).
+   * @default false
+   */
+  compression?: boolean | undefined;
+  /**
+   * Which servers may hold a new bucket.
+   * @default any
+   */
+  placement?: { cluster?: string; tags?: string[] } | undefined;
+  /**
+   * Makes a new bucket publish the headers of each write: the change feed, which `changes()` and `cache` require.
+   * Without it a write costs the server about a fifth less.
+   * @default true
+   */
+  republish?: boolean | undefined;
 }

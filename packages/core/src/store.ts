@@ -1,230 +1,279 @@
-import { destroyById, findElsewhere, handlesOf, isOf, saveById, touchById } from "./by-id.js";
-import { ChangeFeed } from "./change-feed.js";
-import { ChangeReader } from "./change-reader.js";
-import type { BareContext, Context, StoredSession } from "./context.js";
-import { destroySession } from "./destroy.js";
-import { SessionStoreError } from "./errors.js";
-import { indexKeyStart, isHandle, sessionKeyStart } from "./key.js";
-import { namesBy } from "./keyed-names.js";
-import { clearSessions, countLive, isLiveListed, listEntries, listedSession } from "./listing.js";
-import { NearCache } from "./near-cache.js";
-import type { ResolvedOptions } from "./options.js";
-import { rotateSession } from "./rotate.js";
-import { deserialize } from "./serializer.js";
-import { SessionReads } from "./session-reads.js";
-import { StoredRecord } from "./stored-record.js";
-import { isTouchDue } from "./touch.js";
+import { type Assembly, assemble } from "./assembly.js";
+import { ChangeReader } from "./changes/reader.js";
+import { handleOf, isHandle } from "./format/keys.js";
+import { destroyByUser, listByUser } from "./operations/by-user.js";
+import { destroySession, type OnlyOf } from "./operations/destroy.js";
+import { clearSessions, countLive, liveHandles, liveRecords } from "./operations/list.js";
+import { recordOf } from "./operations/record.js";
+import { rotateSession } from "./operations/rotate.js";
+import { saveSession } from "./operations/save.js";
+import { isTouchDue, touchSession } from "./operations/touch.js";
+import { updateSession } from "./operations/update.js";
+import type { SessionStoreOptions } from "./options.js";
+import { resolveOptions } from "./resolve-options.js";
 import type {
   CacheStats,
   ChangesOptions,
   CountOptions,
+  NatsConnectionSource,
+  OnEndedOptions,
   RotateOptions,
   SaveOptions,
   SaveResult,
   SessionChanges,
   SessionData,
+  SessionEnd,
   SessionRecord,
-  SessionStore,
   TouchOptions,
   TouchResult,
   UserSession,
 } from "./types.js";
-import { destroyAllOf, newestFirst } from "./user-sessions.js";
-import type { BucketConnection } from "./wire/index.js";
 
-/** The session store over an open bucket; what each operation does stands in the file of its name. */
-export class NatsSessionStore<T extends object = SessionData> implements SessionStore<T> {
-  readonly #context: Context;
-  readonly #feed: ChangeFeed;
-  readonly #cache: NearCache | undefined;
-  #running = 0;
-  #closing: Promise<void> | undefined;
-  #idle: (() => void) | undefined;
+/**
+ * Sessions in one NATS key-value bucket. The store opens itself: each operation waits, within its own `timeout`, for
+ * the connection and the bucket. All methods may be called at the same time. They reject with a
+ * {@link SessionStoreError} (see its codes) or, for wrong arguments, a `TypeError`.
+ *
+ * @example
+ * const sessions = new SessionStore(() => connect({ servers: "nats://localhost:4222", maxReconnectAttempts: -1 }));
+ * const { record } = await sessions.save(id, { user: "ada" });
+ * await sessions.save(id, { user: "ada", theme: "dark" }, { record });
+ */
+export class SessionStore<T extends object = SessionData> {
+  readonly #parts: Assembly;
 
-  constructor(bucket: BucketConnection, options: ResolvedOptions) {
-    const context: BareContext = {
-      bucket,
-      options,
-      names: namesBy(options),
-      keyStart: sessionKeyStart(options.prefix),
-      indexStart: indexKeyStart(options.prefix),
-      later: (task) => void this.#run(task).catch(() => {}),
-    };
-    this.#feed = new ChangeFeed(context);
-    this.#cache = options.cache && new NearCache(this.#feed, options.cache);
-    this.#context = Object.assign(context, { reads: new SessionReads(context, this.#cache) });
+  /**
+   * @param nc a NATS connection, a promise of one, or a function that connects. The store never closes it
+   * @throws TypeError for a wrong option, naming it and what was expected
+   */
+  constructor(nc: NatsConnectionSource, options?: SessionStoreOptions) {
+    this.#parts = assemble(nc, resolveOptions(options));
   }
 
-  /** Resolves when the near cache has its feed, where there is to be one. */
-  get ready(): Promise<void> {
-    return this.#cache?.ready ?? Promise.resolve();
-  }
-
-  load(id: string): Promise<SessionRecord<T> | null> {
-    return this.#run(async () => {
-      const handle = this.handleOf(id);
-      const session = await this.#context.reads.read(handle);
-      if (session) return this.#recordOf(handle, session);
-      const found = await findElsewhere(this.#context, id);
-      return found && this.#recordOf(found.handle, found.session);
-    });
-  }
-
-  save(id: string, data: T, options: SaveOptions<T> = {}): Promise<SaveResult<T>> {
-    return this.#run(async () => saveById(this.#context, id, data, options));
-  }
-
-  touch(id: string, record: SessionRecord<T>, options: TouchOptions = {}): Promise<TouchResult<T>> {
-    return this.#run(async () => touchById(this.#context, id, record, options));
-  }
-
-  isTouchDue(record: SessionRecord<T>, options: TouchOptions = {}): boolean {
-    return this.#closing !== undefined || isTouchDue(this.#context, record, options);
-  }
-
-  destroy(id: string): Promise<boolean> {
-    return this.#run(async () => destroyById(this.#context, id));
-  }
-
-  handleOf(id: string): string {
-    return this.#context.names.handleOf(id);
-  }
-
-  isOf(id: string, record: SessionRecord<T>): boolean {
-    return isOf(this.#context, id, record);
-  }
-
-  ownerOf(user: string): string {
-    return this.#context.names.ownerOf(user);
-  }
-
-  destroyHandle(handle: string, { user }: { user?: string | undefined } = {}): Promise<boolean> {
-    return this.#run(async () => {
-      if (typeof handle !== "string") throw new TypeError(`Expected a handle, got ${typeof handle}`);
-      const owners = user === undefined ? undefined : this.#context.names.ownersOf(user);
-      return isHandle(handle) && destroySession(this.#context, handle, owners);
-    });
-  }
-
-  rotate(id: string, newId: string, data: T, options: RotateOptions<T>): Promise<SaveResult<T>> {
-    return this.#run(async () =>
-      rotateSession(this.#context, handlesOf(this.#context, id), this.handleOf(newId), data, options),
-    );
-  }
-
-  async *listOf(user: string): AsyncGenerator<UserSession<T>, undefined> {
-    const owners = this.#listed(user);
-    for await (const batch of this.#steps(newestFirst(this.#context, owners))) {
-      for (const session of batch) {
-        const record = await this.#readable(session.handle, session);
-        if (record) yield Object.assign(record, { lastWriteAt: session.writtenAt });
-      }
-    }
-  }
-
-  destroyOf(user: string, { except }: { except?: string | undefined } = {}): Promise<number> {
-    return this.#run(async () => {
-      const spared = except === undefined ? [] : this.#context.names.aliasesOf(except);
-      return destroyAllOf(this.#context, this.#listed(user), spared);
-    });
-  }
-
-  async *ids(): AsyncGenerator<string, undefined> {
-    for await (const batch of this.#steps(listEntries(this.#context))) {
-      for (const listed of batch) if (isLiveListed(this.#context, listed)) yield listed.handle;
-    }
-  }
-
-  async *all(): AsyncGenerator<SessionRecord<T>, undefined> {
-    for await (const batch of this.#steps(listEntries(this.#context))) {
-      for (const listed of batch) {
-        const session = listedSession(this.#context, listed);
-        const record = session && (await this.#readable(listed.handle, session));
-        if (record) yield record;
-      }
-    }
-  }
-
-  cacheStats(): CacheStats | undefined {
-    return this.#cache?.stats;
-  }
-
-  changes(options?: ChangesOptions): SessionChanges {
-    if (this.#closing) throw closed();
-    return new ChangeReader(this.#feed, options);
-  }
-
-  count({ exact = false }: CountOptions = {}): Promise<number> {
-    return this.#run(async () =>
-      exact ? countLive(this.#context) : (await this.#context.bucket.state()).entries,
-    );
-  }
-
-  clear(): Promise<void> {
-    return this.#run(() => clearSessions(this.#context));
-  }
-
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
-  }
-
-  async #close(): Promise<void> {
-    this.#feed.close();
-    if (this.#running > 0) {
-      await new Promise<void>((resolve) => {
-        this.#idle = resolve;
-      });
-    }
-    this.#context.bucket.close();
-  }
-
-  #recordOf(handle: string, session: StoredSession): StoredRecord<T> | Promise<StoredRecord<T>> {
-    const data = deserialize<T>(session.value, this.#context.options.serializer);
-    const record = (data: T) => new StoredRecord({ handle, data, ...session });
-    return data instanceof Promise ? data.then(record) : record(data);
-  }
-
-  /** `null` for what cannot be read, which must not hide the others. */
-  async #readable(handle: string, session: StoredSession): Promise<StoredRecord<T> | null> {
+  /**
+   * A store that is open: `new SessionStore` and `ready()`.
+   * @throws what the constructor throws and `ready()` rejects with
+   */
+  static async open<T extends object = SessionData>(
+    nc: NatsConnectionSource,
+    options?: SessionStoreOptions,
+  ): Promise<SessionStore<T>> {
+    const store = new SessionStore<T>(nc, options);
     try {
-      return await this.#recordOf(handle, session);
-    } catch {
-      return null;
+      await store.ready();
+    } catch (error) {
+      await store.close();
+      throw error;
     }
+    return store;
   }
 
-  /** @throws TypeError where the store was not told how to name users */
-  #listed(user: string): readonly string[] {
-    if (this.#context.options.user) return this.#context.names.ownersOf(user);
-    throw new TypeError("Expected the store to be opened with `user`, which names the user of a session");
+  /**
+   * Resolves when the store is open, for an application that wants to fail when it starts.
+   * @throws `ERR_SESSION_UNAVAILABLE`, `ERR_SESSION_SERVER_VERSION`, `ERR_SESSION_JETSTREAM_OFF`,
+   * `ERR_SESSION_PERMISSION`, `ERR_SESSION_BUCKET_MISSING`, `ERR_SESSION_BUCKET_MISMATCH`, `ERR_SESSION_NO_FEED`,
+   * `ERR_SESSION_SERVER`
+   */
+  ready(): Promise<void> {
+    return this.#parts.lifecycle.run(async () => {});
+  }
+
+  /** The session's record, or `null` when the server says that there is none (never because of an outage). */
+  load(id: string): Promise<SessionRecord<T> | null> {
+    return this.#parts.lifecycle.run((deadline) => {
+      const handle = handleOf(id);
+      const writing = this.#parts.context.writes.settled(handle, deadline);
+      return writing ? writing.then(() => this.#load(handle, deadline)) : this.#load(handle, deadline);
+    });
+  }
+
+  /** Stores the data; see {@link SaveResult}. */
+  save(id: string, data: T, options: SaveOptions<T> = {}): Promise<SaveResult<T>> {
+    return this.#parts.lifecycle.run((deadline) =>
+      saveSession(this.#parts.context, handleOf(id), data, options, deadline),
+    );
+  }
+
+  /** Renews a loaded session and changes nothing else; see {@link TouchResult}. */
+  touch(id: string, record: SessionRecord<T>, options: TouchOptions = {}): Promise<TouchResult<T>> {
+    return this.#parts.lifecycle.run((deadline) =>
+      touchSession(this.#parts.context, handleOf(id), record, options, deadline),
+    );
+  }
+
+  /**
+   * Loads a session, changes its data and stores them, again and again until no other request has written it in
+   * between. The session's expiry stays as it is.
+   *
+   * @param change changes the data in place or returns other data; it may be called more than once
+   * @returns `gone` where there is no such session
+   * @example
+   * await sessions.update(id, (data) => { data.visits += 1; });
+   */
+  update(
+    id: string,
+    // biome-ignore lint/suspicious/noConfusingVoidType: a function that changes the data in place returns nothing
+    change: (data: T) => T | undefined | void | Promise<T | undefined | void>,
+  ): Promise<SaveResult<T>> {
+    return this.#parts.lifecycle.run((deadline) =>
+      updateSession(this.#parts.context, handleOf(id), change, deadline),
+    );
+  }
+
+  /** Ends a session for good; true when there was one. */
+  destroy(id: string): Promise<boolean> {
+    return this.#parts.lifecycle.run((deadline) => this.#destroy(handleOf(id), undefined, deadline));
+  }
+
+  /** Ends the session of this handle, if it is `user`'s where one is given; false where there is no such session. */
+  destroyByHandle(handle: string, { user }: { user?: string | undefined } = {}): Promise<boolean> {
+    return this.#parts.lifecycle.run(async (deadline) => {
+      if (typeof handle !== "string") throw new TypeError(`Expected a handle, got ${typeof handle}`);
+      const only = user === undefined ? undefined : { hashes: this.#parts.context.users.all(user) };
+      if (!isHandle(handle)) return false;
+      return this.#destroy(handle, only, deadline);
+    });
+  }
+
+  /**
+   * Gives a session another id and ends it under the old one, for after a sign-in or a change of rights (OWASP
+   * Session Management: renew the session id). It keeps its data, its age and its user. A session that is gone stays
+   * gone.
+   */
+  rotate(id: string, newId: string, data: T, options: RotateOptions<T>): Promise<SaveResult<T>> {
+    return this.#parts.lifecycle.run((deadline) =>
+      rotateSession(this.#parts.context, handleOf(id), handleOf(newId), data, options, deadline),
+    );
+  }
+
+  /** The public name of a session. */
+  handleOf(id: string): string {
+    return handleOf(id);
+  }
+
+  /** The name under which a user stands in the bucket and in changes. */
+  hashUser(user: string): string {
+    return this.#parts.context.users.current(user);
+  }
+
+  /**
+   * A user's live sessions, newest first, read in batches. A session that was saved before the call is among them.
+   * Rejects at the end, after all that can be read, where a session of the user cannot be read.
+   * @throws TypeError without the option `user`
+   */
+  async *listByUser(user: string): AsyncGenerator<UserSession<T>, undefined> {
+    this.#requireUsers();
+    yield* this.#each((deadline) => listByUser<T>(this.#parts.context, user, deadline));
+  }
+
+  /**
+   * Ends all sessions of a user, but for the one of the handle `except`.
+   * @returns how many it ended
+   * @throws TypeError without the option `user`
+   */
+  destroyByUser(user: string, { except }: { except?: string | undefined } = {}): Promise<number> {
+    return this.#parts.lifecycle.run(async () => {
+      this.#requireUsers();
+      return destroyByUser(this.#parts.context, user, except, () => this.#parts.lifecycle.deadline());
+    });
+  }
+
+  /** Handles of the live sessions; ids are not stored. Each once, those that begin meanwhile perhaps. */
+  handles(): AsyncIterableIterator<string> {
+    return this.#each((deadline) => liveHandles(this.#parts.context, deadline));
+  }
+
+  /** The live sessions that can be read, in batches of bounded size. Each once, those that begin meanwhile perhaps. */
+  all(): AsyncIterableIterator<SessionRecord<T>> {
+    return this.#each((deadline) => liveRecords<T>(this.#parts.context, deadline));
+  }
+
+  /**
+   * How many entries the bucket holds, from the server's own counter, in constant time: live sessions, those that
+   * have expired and were not removed yet, tombstones, index entries, and what other applications keep there.
+   * `{ exact: true }` reads every entry's headers and counts the live sessions only.
+   */
+  count({ exact = false }: CountOptions = {}): Promise<number> {
+    return this.#parts.lifecycle.run(async (deadline) =>
+      exact
+        ? countLive(this.#parts.context, () => this.#parts.lifecycle.deadline())
+        : (await this.#parts.context.bucket.position(deadline)).entries,
+    );
+  }
+
+  /** Ends every session that there is at the time of the call. */
+  clear(): Promise<void> {
+    return this.#parts.lifecycle.run(() =>
+      clearSessions(this.#parts.context, () => this.#parts.lifecycle.deadline()),
+    );
+  }
+
+  /**
+   * The changes of all sessions, made by any process, as the server reports them. After an interruption it catches
+   * up: a session that was destroyed or has expired meanwhile is reported, others once with their latest change.
+   * Servers from 2.11 on report expiries.
+   *
+   * Reading rejects with `ERR_SESSION_NO_FEED` where the bucket does not republish, `ERR_SESSION_PERMISSION` where
+   * the account may not subscribe, `ERR_SESSION_UNAVAILABLE` once the connection is closed for good.
+   */
+  changes(options?: ChangesOptions): SessionChanges {
+    this.#parts.lifecycle.requireOpen();
+    return new ChangeReader(this.#parts.feed, options);
+  }
+
+  /**
+   * Calls the listener once when a session has ended, in whichever process, also where it had ended already. After an
+   * interruption of the feed the store looks itself.
+   * @returns a function that stops listening
+   * @throws TypeError for what is no handle or no function
+   * @example
+   * const stop = sessions.onEnded(sessions.handleOf(id), () => socket.close(4401));
+   */
+  onEnded(handle: string, listener: (end: SessionEnd) => void, options?: OnEndedOptions): () => void {
+    this.#parts.lifecycle.requireOpen();
+    return this.#parts.watch.onEnded(handle, listener, options);
+  }
+
+  /** What the near cache has done; `undefined` where there is none. */
+  cacheStats(): CacheStats | undefined {
+    return this.#parts.cache?.stats;
+  }
+
+  /** Waits for operations under way, then ends the store's subscriptions. The connection stays open. */
+  close(): Promise<void> {
+    return this.#parts.lifecycle.close();
+  }
+
+  /** @internal Whether a touch of this record would be stored now; true while the store is not open. */
+  isTouchDue(record: SessionRecord<T>, options: TouchOptions = {}): boolean {
+    return !this.#parts.lifecycle.isOpen || isTouchDue(this.#parts.context, record, options);
+  }
+
+  #load(handle: string, deadline: number): Promise<SessionRecord<T> | null> {
+    const { context } = this.#parts;
+    return context.sessions
+      .read(handle, deadline)
+      .then((session) => session && recordOf<T>(context, handle, session, deadline));
+  }
+
+  /** After the writes of the session that are under way in this process. */
+  #destroy(handle: string, only: OnlyOf | undefined, deadline: number): Promise<boolean> {
+    const { context } = this.#parts;
+    return context.writes.runAfter(handle, deadline, () => destroySession(context, handle, only, deadline));
+  }
+
+  #requireUsers(): void {
+    if (this.#parts.context.options.user) return;
+    throw new TypeError("Expected the store to have the option `user`, which names the user of a session");
   }
 
   /** A listing is under way for as long as its reader takes; only its reads count as running. */
-  async *#steps<B>(batches: AsyncGenerator<B, void>): AsyncGenerator<B, void> {
+  async *#each<I>(list: (deadline: () => number) => AsyncGenerator<I[]>): AsyncGenerator<I, undefined> {
+    const batches = list(() => this.#parts.lifecycle.deadline());
     for (;;) {
-      const { value, done } = await this.#run(() => batches.next());
+      const { value, done } = await this.#parts.lifecycle.run(() => batches.next());
       if (done) return;
-      yield value;
+      yield* value;
     }
   }
-
-  #run<R>(operation: () => Promise<R>): Promise<R> {
-    if (this.#closing) {
-      return Promise.reject(closed());
-    }
-    this.#running++;
-    const result = operation();
-    result.then(this.#done, this.#done);
-    return result;
-  }
-
-  #done = (): void => {
-    this.#running--;
-    if (this.#running === 0) this.#idle?.();
-  };
-}
-
-function closed(): SessionStoreError {
-  return new SessionStoreError("ERR_SESSION_CLOSED", "The session store was closed.");
 }

@@ -2,48 +2,47 @@
 export type SessionData = Record<string, unknown>;
 
 /**
- * A session as the server had it, with the revision it had then. Give it back to `save` and `touch`: it is how
- * the store knows whether somebody else wrote meanwhile. Records come from `load` and `save` and cannot be made
- * by hand or copied.
+ * A session as the server had it, with the revision it had then. Pass it to `save`, `touch` and `rotate`: the
+ * revision tells the store whether another request has written the session since. Records come from the store and
+ * cannot be built by hand or copied.
  */
 export interface SessionRecord<T extends object = SessionData> {
-  /**
-   * The session's public name: SHA-256 of its id, base64url. Safe to show, log and use in a URL. With `encryption`
-   * it is an HMAC, and the one of an older key until the session is moved.
-   */
+  /** The session's public name: the SHA-256 of its id in base64url. Safe to show, log and use in a URL. */
   readonly handle: string;
   /** The caller's own copy; changing it does not change what is stored. */
   readonly data: T;
-  /** Sequence number of the write that stored it; grows with each write to the bucket. */
+  /** Sequence number of the write that stored the session; grows with each write to the bucket. */
   readonly revision: number;
-  /** When the session was created, unix ms. Kept through all later writes. */
+  /** When the session was created (Unix ms). Later writes keep it. */
   readonly createdAt: number;
-  /** When the session ends unless it is renewed, unix ms. */
+  /** When the session ends unless it is renewed (Unix ms). */
   readonly expiresAt: number;
 }
 
 /**
  * What a save did:
  * - `saved`: the data are stored.
- * - `merged`: the data are stored together with what others have changed since they were loaded.
+ * - `merged`: the data are stored together with changes that other requests made since the session was loaded.
  * - `gone`: the session was destroyed or has expired since it was loaded, and stays so. Nothing was stored.
  */
 export type SaveOutcome = "saved" | "merged" | "gone";
 
 /**
  * What a touch did:
- * - `touched`: the session's life was renewed.
- * - `skipped`: nothing was written: too soon after the last write, or another write has renewed the life.
+ * - `touched`: the session was renewed.
+ * - `skipped`: nothing was written, because the session lives long enough already (see `touchAfter`).
  * - `gone`: the session was destroyed or has expired.
  */
 export type TouchOutcome = "touched" | "skipped" | "gone";
 
+/** The result of `save`, `rotate` and `update`. */
 export interface SaveResult<T extends object = SessionData> {
   readonly outcome: SaveOutcome;
   /** The session as it is stored now, for the next save or touch; `null` when it is gone. */
   readonly record: SessionRecord<T> | null;
 }
 
+/** The result of `touch`. */
 export interface TouchResult<T extends object = SessionData> {
   readonly outcome: TouchOutcome;
   /** The record for the next save or touch; `null` when the session is gone. */
@@ -54,21 +53,31 @@ export interface SaveOptions<T extends object = SessionData> {
   /** The record that this save continues. Without one the session is created, or replaced where it exists. */
   record?: SessionRecord<T> | undefined;
   /**
-   * Life from now in ms, or what gives it for the data that are stored in the end, which may be merged ones.
-   * Default: the store's `ttl`. Zero or less ends the session.
+   * Time to live from now in ms, or a function of the data that are finally stored (they may be merged). Zero or
+   * less ends the session.
+   * @default the store's `ttl`
    */
   ttl?: number | ((data: T) => number | undefined) | undefined;
   /**
-   * The object that the data were taken from, where they are a copy. Default: `data`. Who goes on with the same
-   * object after a merge does not have the other side's keys in it; they are then not taken for removed.
+   * The object that `data` was copied from, if it is a copy. After a merge the holder of that object does not see
+   * the other request's keys; the next save from it does not count them as removed.
+   * @default data
    */
   source?: object | undefined;
-  /** Data that serialise to what the record was loaded with are not stored again: the save is a touch. Default: false. */
+  /**
+   * Makes the save a touch when `data` serialises to exactly what was loaded.
+   * @default false
+   */
   touchUnchanged?: boolean | undefined;
+  /** @internal A save without a record looks first whether there is a session, which saves it a conflict. */
+  mayExist?: boolean | undefined;
 }
 
 export interface TouchOptions {
-  /** Life from now in ms; default: the store's `ttl`. A touch never shortens a life. */
+  /**
+   * Time to live from now in ms. A touch never shortens a session's life.
+   * @default the store's `ttl`
+   */
   ttl?: number | undefined;
 }
 
@@ -79,13 +88,16 @@ export interface RotateOptions<T extends object = SessionData> {
   ttl?: SaveOptions<T>["ttl"];
   /** As in {@link SaveOptions}. */
   source?: object | undefined;
-  /** The object that goes on as the session under its new id, where that is another. Default: `source`. */
+  /**
+   * The object that holds the session under its new id.
+   * @default source
+   */
   newSource?: object | undefined;
 }
 
-/** A live session of a user, as `listOf` gives it. */
+/** A live session of a user, as `listByUser` gives it. */
 export interface UserSession<T extends object = SessionData> extends SessionRecord<T> {
-  /** When it was written last (by a save or a touch), by the server's clock, unix ms: a user's last sign of life, to `touchAfter`. */
+  /** When a save or touch was stored last, by the server's clock (Unix ms). */
   readonly lastWriteAt: number;
 }
 
@@ -98,114 +110,84 @@ export interface SessionChange {
   /** The session's public name. */
   readonly handle: string;
   /**
-   * The session's user as `ownerOf` names them; `undefined` for a session of nobody, and for an expiry of a
-   * session that this process had not seen written before: the server's word of it holds no more than the name.
+   * The session's user, hashed as `hashUser` does; `undefined` for a session without a user, and for an expiry of
+   * a session that this process has not seen written (the server's expiry message holds only the handle).
    */
-  readonly owner: string | undefined;
+  readonly userHash: string | undefined;
+  /** The handle under which the session goes on, where `rotate` ended this one. */
+  readonly movedTo: string | undefined;
   /** Sequence number of the write; grows with each write to the bucket. */
   readonly revision: number;
-  /** When it happened, by the server's clock, unix ms. */
+  /** When it happened, by the server's clock (Unix ms). */
   readonly at: number;
+  /** True for an update that merged the changes of two requests. */
+  readonly isMerge?: boolean;
 }
 
-/** Changes were missed: the reader was too slow, or the feed was cut off for longer than the server remembers. */
+/** Some changes are missing: the reader was too slow, or the bucket cannot tell any more what happened. */
 export interface MissedChanges {
   readonly type: "missed";
 }
 
+/** The connection is down (`cut`), or up again with everything told that happened meanwhile (`resumed`). */
+export type FeedInterruption = { readonly type: "cut" } | { readonly type: "resumed" };
+
+export type FeedEvent = SessionChange | MissedChanges | FeedInterruption;
+
 export interface ChangesOptions {
-  /** How many changes are kept for a reader that is busy. Default: 1000. */
+  /**
+   * How many events are kept for a reader that is busy.
+   * @default 1000
+   */
   buffer?: number | undefined;
 }
 
 /** What happens to sessions from now on, in order. Ends with `break`, `return()` or the store's `close()`. */
-export interface SessionChanges extends AsyncIterableIterator<SessionChange | MissedChanges> {
-  /** Resolves when the feed is live: nothing that happens after is missed. Rejects where there is no feed. */
+export interface SessionChanges extends AsyncIterableIterator<FeedEvent> {
+  /** Resolves when the feed is live: what happens later is not missed. Rejects where there is no feed. */
   readonly ready: Promise<void>;
   return(): Promise<IteratorReturnResult<undefined>>;
 }
 
-/** What the near cache has done since the store was opened. */
+/** How a session ended. */
+export interface SessionEnd {
+  /** `rotated`: the session goes on under another id. */
+  readonly reason: "destroyed" | "expired" | "rotated";
+  /** The handle under which the session goes on, where it was rotated. */
+  readonly movedTo?: string | undefined;
+}
+
+export interface OnEndedOptions {
+  /** Ends the watch, as the function does that `onEnded` returns. */
+  signal?: AbortSignal | undefined;
+  /**
+   * Called once when the watch cannot go on, so that the listener will not be called: with `ERR_SESSION_NO_FEED`
+   * where the bucket has no change feed, with `ERR_SESSION_UNAVAILABLE` when the connection was closed for good.
+   * @default a process warning
+   */
+  onError?: ((error: Error) => void) | undefined;
+}
+
+/** What the near cache has done since the store was constructed. */
 export interface CacheStats {
-  /** Loads that it answered. */
+  /** Loads that the cache answered. */
   readonly hits: number;
-  /** Loads that it could not answer, or was not sure enough to. */
+  /** Loads that the server had to answer. */
   readonly misses: number;
-  /** Sessions that it gave up because others wrote them, or because the link was cut. */
+  /** Sessions removed from the cache because another process wrote them, or because the feed was interrupted. */
   readonly drops: number;
-  /** Sessions that it holds now. */
+  /** Sessions in the cache now. */
   readonly size: number;
+  /** Bytes of session data in the cache now. */
+  readonly bytes: number;
 }
 
 export interface CountOptions {
-  /** Walk all entries and count the sessions that are live now. Default: false. */
-  exact?: boolean;
-}
-
-/**
- * Sessions in one bucket. All methods may be called at the same time, and reject with a `SessionStoreError`
- * (see its codes) or, for wrong arguments, a `TypeError`.
- */
-export interface SessionStore<T extends object = SessionData> {
-  /** The session's record, or `null` when the server says that there is none (never because of an outage). */
-  load(id: string): Promise<SessionRecord<T> | null>;
-  /** Stores the data; see {@link SaveOutcome}. */
-  save(id: string, data: T, options?: SaveOptions<T>): Promise<SaveResult<T>>;
-  /** Renews the life of a loaded session and changes nothing else; see {@link TouchOutcome}. */
-  touch(id: string, record: SessionRecord<T>, options?: TouchOptions): Promise<TouchResult<T>>;
   /**
-   * Whether a touch of this record would store anything now; false: it would be skipped (`touchAfter`). For
-   * adapters that can answer at once then. True where the store is not open.
+   * Read all entries and count exactly the sessions that are live now.
+   * @default false
    */
-  isTouchDue(record: SessionRecord<T>, options?: TouchOptions): boolean;
-  /** Ends a session for good; true when there was one. */
-  destroy(id: string): Promise<boolean>;
-  /** The public name of a session. */
-  handleOf(id: string): string;
-  /** Whether a record is of this session, also under a name from the time of an older key. */
-  isOf(id: string, record: SessionRecord<T>): boolean;
-  /** Ends the session of this handle, if it is `user`'s where one is given; false for what is not a live session's handle. */
-  destroyHandle(handle: string, options?: { user?: string | undefined }): Promise<boolean>;
-  /**
-   * Gives a session another id and ends it under the old one, for after a sign-in or a change of rights (OWASP:
-   * renew the session id). It keeps its data, its age and its user. A session that is gone stays gone.
-   */
-  rotate(id: string, newId: string, data: T, options: RotateOptions<T>): Promise<SaveResult<T>>;
-  /**
-   * A user's live sessions, newest first, read in batches. A session that was saved before the call is among them.
-   * Needs the option `user`.
-   */
-  listOf(user: string): AsyncIterableIterator<UserSession<T>>;
-  /** Ends all sessions of a user, but for the one of the handle `except`. @returns how many it ended */
-  destroyOf(user: string, options?: { except?: string | undefined }): Promise<number>;
-  /** The name under which a user stands in {@link SessionChange.owner}. */
-  ownerOf(user: string): string;
-  /**
-   * The changes of all sessions, made by any process, told by the server as they happen. When the connection was
-   * lost it catches up: a session that was destroyed or has expired meanwhile is told, others once with their
-   * latest change. Expiries are told by servers from 2.11 on.
-   *
-   * Reading rejects with `ERR_SESSION_NO_FEED` where the bucket does not republish, `ERR_SESSION_PERMISSION` where
-   * the account may not subscribe, `ERR_SESSION_UNAVAILABLE` once the connection is closed.
-   */
-  changes(options?: ChangesOptions): SessionChanges;
-  /** What the near cache has done; `undefined` where there is none. */
-  cacheStats(): CacheStats | undefined;
-  /** Handles of the live sessions; ids are not stored. Each once, those that begin meanwhile perhaps. */
-  ids(): AsyncIterableIterator<string>;
-  /** The live sessions, read in batches of bounded size. Each once, those that begin meanwhile perhaps. */
-  all(): AsyncIterableIterator<SessionRecord<T>>;
-  /**
-   * How many sessions there are, from the server's own counter of the bucket's entries, in constant time. It
-   * counts entries: besides live sessions also those that have expired and not been collected yet, delete
-   * markers until their session's life would have ended, and what other applications keep in the bucket.
-   * `{ exact: true }` reads every entry's headers and counts the live sessions only.
-   */
-  count(options?: CountOptions): Promise<number>;
-  /** Destroys every session there is at the time of the call. */
-  clear(): Promise<void>;
-  /** Waits for operations under way, then ends our subscription. The connection stays open: it is the caller's. */
-  close(): Promise<void>;
+  exact?: boolean | undefined;
 }
 
 /**
@@ -227,3 +209,13 @@ export interface NatsConnectionLike {
   isClosed(): boolean;
   isDraining(): boolean;
 }
+
+/**
+ * Where a store gets its connection: a connection, a promise of one, or a function that connects. A function is
+ * called again when connecting failed or when the connection was closed for good. The caller owns the connection:
+ * the store never closes or drains it.
+ */
+export type NatsConnectionSource =
+  | NatsConnectionLike
+  | PromiseLike<NatsConnectionLike>
+  | (() => NatsConnectionLike | PromiseLike<NatsConnectionLike>);

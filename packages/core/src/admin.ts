@@ -1,0 +1,186 @@
+import { type EntryInfo, infoOf } from "./admin/entry-info.js";
+import { tryFeed } from "./admin/feed-trial.js";
+import { sampleEntries, scanEntries, scanUser } from "./admin/scan-entries.js";
+import { type Assembly, assemble } from "./assembly.js";
+import { liveSession } from "./entries/session-entry.js";
+import type { SessionStoreError } from "./errors.js";
+import { handleOf, isHandle } from "./format/keys.js";
+import type { Position } from "./nats/bucket.js";
+import { type BucketPlan, planBucket } from "./nats/bucket-plan.js";
+import { ConnectionSource } from "./nats/connection-source.js";
+import {
+  type AccountReport,
+  inspectAccount,
+  inspectMirrors,
+  inspectServer,
+  inspectStream,
+  type MirrorReport,
+  type ServerReport,
+  type StreamReport,
+} from "./nats/inspection.js";
+import { type PermissionTrial, tryPermissions } from "./nats/permission-trials.js";
+import { type Subjects, subjectsOf } from "./nats/subjects.js";
+import { recordOf } from "./operations/record.js";
+import type { SessionStoreOptions } from "./options.js";
+import { type ResolvedOptions, resolveOptions } from "./resolve-options.js";
+import type { NatsConnectionLike, SessionData } from "./types.js";
+
+export type { EntryInfo } from "./admin/entry-info.js";
+export type { Position } from "./nats/bucket.js";
+export type { BucketPlan, SettingChange } from "./nats/bucket-plan.js";
+export type {
+  AccountReport,
+  MirrorReport,
+  ReplicaReport,
+  ServerReport,
+  StreamReport,
+  Usage,
+} from "./nats/inspection.js";
+export type { PermissionTrial } from "./nats/permission-trials.js";
+export type { Difference } from "./nats/stream-config.js";
+export { DigestSet } from "./util/digest-set.js";
+
+/** One session with its data, or why they cannot be read. */
+export interface SessionDetails<T extends object = SessionData> {
+  readonly info: EntryInfo;
+  /** `undefined` for a session that is not live or cannot be read. */
+  readonly data: T | undefined;
+  readonly problem: SessionStoreError | undefined;
+}
+
+/**
+ * What an operator's tool asks about a bucket of sessions. It changes nothing, but for `tryFeed`; ending sessions is
+ * the work of a `SessionStore` on the same connection. Operations reject as those of `SessionStore` do.
+ *
+ * @example
+ * const admin = new SessionAdmin(nc, { bucket: "sessions", createBucket: false });
+ * for await (const batch of admin.entries()) count += batch.length;
+ */
+export class SessionAdmin {
+  readonly #options: ResolvedOptions;
+  readonly #parts: Assembly;
+  readonly #source: ConnectionSource;
+  readonly #subjects: Subjects;
+
+  /** @throws TypeError for a wrong option, naming it and what was expected */
+  constructor(nc: NatsConnectionLike | PromiseLike<NatsConnectionLike>, options?: SessionStoreOptions) {
+    this.#options = resolveOptions(options);
+    this.#parts = assemble(nc, this.#options);
+    this.#source = new ConnectionSource(nc);
+    this.#subjects = subjectsOf(this.#options.bucket);
+  }
+
+  /**
+   * Entries in batches, each once, in no order; those that are written meanwhile perhaps. A million take about 32 MB.
+   * @param only `sessions`: with their tombstones; `all`: also index entries and what other applications keep
+   */
+  entries(only: "sessions" | "all" = "all"): AsyncGenerator<EntryInfo[], undefined> {
+    const { context } = this.#parts;
+    const pattern = only === "all" ? ">" : `${context.sessionKeyStart}*`;
+    return this.#each((deadline) => scanEntries(context, pattern, deadline));
+  }
+
+  /**
+   * Some entries from all over the bucket. Those that were not overwritten for long are met somewhat more often.
+   * @param size how many at most
+   */
+  sample(size: number): Promise<EntryInfo[]> {
+    return this.#parts.lifecycle.run((deadline) => sampleEntries(this.#parts.context, size, deadline));
+  }
+
+  /** The live sessions of a user in batches, in the order of sign-in. */
+  userSessions(user: string): AsyncGenerator<EntryInfo[], undefined> {
+    return this.#each((deadline) => scanUser(this.#parts.context, user, deadline));
+  }
+
+  /** What is stored of a session, as the leader has it; `null` where there is nothing. */
+  find<T extends object = SessionData>(handle: string): Promise<SessionDetails<T> | null> {
+    return this.#parts.lifecycle.run(async (deadline) => {
+      if (!isHandle(handle)) return null;
+      const { context } = this.#parts;
+      const key = context.sessionKeyStart + handle;
+      const entry = await context.bucket.entries.readCurrent(key, deadline);
+      if (!entry) return null;
+      const info = infoOf(context, key, entry);
+      try {
+        const session = liveSession(context, key, entry);
+        const data = session ? (await recordOf<T>(context, handle, session, deadline)).data : undefined;
+        return { info, data, problem: undefined };
+      } catch (problem) {
+        return { info, data: undefined, problem: problem as SessionStoreError };
+      }
+    });
+  }
+
+  /** Every hash under which the sessions of a user may stand in the bucket and in changes, the current one first. */
+  hashesOf(user: string): readonly string[] {
+    return this.#parts.context.users.all(user);
+  }
+
+  /** Where the bucket begins and ends, how many entries it holds, and the server's clock. */
+  position(): Promise<Position> {
+    return this.#parts.lifecycle.run((deadline) => this.#parts.context.bucket.position(deadline));
+  }
+
+  /** What `createBucket` or `updateBucket` would do; it changes nothing. */
+  plan(): Promise<BucketPlan> {
+    return this.#ask((nc, deadline) => planBucket(nc, this.#options, this.#subjects, deadline));
+  }
+
+  /** @param ttls whether the bucket has a TTL per message, which decides which faults of a server matter */
+  server(ttls = true): Promise<ServerReport> {
+    return this.#ask(async (nc) => inspectServer(nc, ttls));
+  }
+
+  stream(): Promise<StreamReport> {
+    return this.#ask((nc, deadline) => inspectStream(nc, this.#subjects, deadline));
+  }
+
+  mirrors(): Promise<MirrorReport[]> {
+    return this.#ask((nc, deadline) => inspectMirrors(nc, this.#subjects, deadline));
+  }
+
+  /** @param replicas which tier of limits counts, in an account that has tiers */
+  account(replicas = 1): Promise<AccountReport> {
+    return this.#ask((nc, deadline) => inspectAccount(nc, this.#subjects, replicas, deadline));
+  }
+
+  /** Tries each permission that a store needs, and stores nothing. */
+  tryPermissions(): Promise<PermissionTrial[]> {
+    const { sessionKeyStart, indexKeyStart } = this.#parts.context;
+    const name = handleOf(`${Math.random()} ${Date.now()}`);
+    const keys = { session: sessionKeyStart + name, index: indexKeyStart + name };
+    return this.#ask((nc) => tryPermissions(nc, this.#subjects, keys, this.#options.timeout));
+  }
+
+  /**
+   * Writes a tombstone under the key `[prefix.]doctor`, each over the one before, and waits for the feed to report it.
+   * @returns after how many ms it did
+   */
+  tryFeed(): Promise<number> {
+    return this.#parts.lifecycle.run((deadline) => tryFeed(this.#parts.context, deadline));
+  }
+
+  /** Ends the subscriptions; the connection stays open. */
+  close(): Promise<void> {
+    return this.#parts.lifecycle.close();
+  }
+
+  /** What is asked about a bucket that may be missing, or not fit, cannot begin with opening it. */
+  async #ask<R>(ask: (nc: NatsConnectionLike, deadline: number) => Promise<R>): Promise<R> {
+    this.#parts.lifecycle.requireOpen();
+    const deadline = this.#parts.lifecycle.deadline();
+    return ask(await this.#source.connect(deadline), deadline);
+  }
+
+  async *#each(
+    list: (deadline: () => number) => AsyncGenerator<EntryInfo[]>,
+  ): AsyncGenerator<EntryInfo[], undefined> {
+    const batches = list(() => this.#parts.lifecycle.deadline());
+    for (;;) {
+      const { value, done } = await this.#parts.lifecycle.run(() => batches.next());
+      if (done) return;
+      yield value;
+    }
+  }
+}

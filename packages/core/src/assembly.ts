@@ -1,0 +1,78 @@
+import { ChangeFeed } from "./changes/feed.js";
+import { SessionWatch } from "./changes/watch.js";
+import type { Context, StoredSession } from "./context.js";
+import { NearCache } from "./entries/near-cache.js";
+import { ReadYourWrites } from "./entries/read-your-writes.js";
+import { Sessions } from "./entries/sessions.js";
+import type { StoreContext } from "./entries/store-context.js";
+import { UserIndex } from "./entries/user-index.js";
+import { unavailable } from "./errors.js";
+import { indexKeyStart, sessionKeyStart } from "./format/keys.js";
+import { UserHasher } from "./format/user-hash.js";
+import { Lifecycle } from "./lifecycle.js";
+import { Bucket } from "./nats/bucket.js";
+import { heldUp } from "./operations/contention.js";
+import { lookUpEnd } from "./operations/end.js";
+import { longTtlWarning } from "./operations/ttl.js";
+import type { ResolvedOptions } from "./resolve-options.js";
+import type { NatsConnectionSource } from "./types.js";
+import { KeyedQueue } from "./util/keyed-queue.js";
+import { Turns } from "./util/turns.js";
+import { within } from "./util/within.js";
+
+/** The parts of a store, put together. */
+export interface Assembly {
+  readonly context: StoreContext;
+  readonly lifecycle: Lifecycle;
+  readonly feed: ChangeFeed;
+  readonly cache: NearCache<StoredSession> | undefined;
+  readonly watch: SessionWatch;
+}
+
+/** @throws TypeError for what cannot give a connection */
+export function assemble(nc: NatsConnectionSource, options: ResolvedOptions): Assembly {
+  const bucket = new Bucket(nc, options);
+  const lifecycle = new Lifecycle(bucket, options, {
+    isOpen: () => cache?.isReady ?? true,
+    open: (deadline) => within(deadline, cache?.ready() ?? Promise.resolve(), feedIsLate),
+    close: () => {
+      watch.close();
+      feed.close();
+      cache?.close();
+    },
+  });
+  const base: Context = {
+    options,
+    bucket,
+    users: new UserHasher(options.encryption?.userSecrets ?? []),
+    sessionKeyStart: sessionKeyStart(options.prefix),
+    indexKeyStart: indexKeyStart(options.prefix),
+    background: (task) => lifecycle.background(task),
+    warnOfLongTtl: longTtlWarning(() => bucket.facts.maxTtl),
+    pause: (ms) => lifecycle.pause(ms),
+    isClosing: () => lifecycle.isClosing,
+    turns: new Turns(),
+  };
+  const feed = new ChangeFeed(base);
+  const cache = options.cache && new NearCache<StoredSession>(feed, options.cache);
+  const context: StoreContext = {
+    ...base,
+    sessions: new Sessions(base, cache),
+    index: new UserIndex(base),
+    writes: new ReadYourWrites(() => heldUp(base)),
+    contended: new KeyedQueue<string>(() => heldUp(base)),
+    updating: new KeyedQueue<string>(() => heldUp(base)),
+    touching: new Map(),
+    ending: new Set(),
+  };
+  const watch = new SessionWatch(
+    feed,
+    (handle, deadline) => lookUpEnd(context, handle, deadline),
+    options.timeout,
+  );
+  return { context, lifecycle, feed, cache, watch };
+}
+
+function feedIsLate() {
+  return unavailable("the change feed did not begin in time");
+}

@@ -1,0 +1,186 @@
+import type { Position } from "../nats/bucket.js";
+import { now } from "../util/timers.js";
+import type { GapBuffer, NumberedWrite } from "./gap-buffer.js";
+
+/** What is read from the bucket. `position` and `readSequence` give the leader's word. */
+export interface CatchUpSource<W> {
+  position(): Promise<Position>;
+  /** The entry with exactly this number. */
+  readSequence(sequence: number): Promise<W | null>;
+  /** The first entry of a key at or after a number; without a key that of any session. */
+  readNext(sequence: number, key?: string): Promise<W | null>;
+  /** The entries of sessions from a number on, in batches. */
+  scan(from: number): AsyncIterable<W[]>;
+  /** Whether the write stored a session that the bucket must still hold unless it was written again. */
+  outlasts(write: W): boolean;
+}
+
+/** What was known of a bucket at a moment; the last number is that of the last write that was emitted. */
+export type KnownPosition = Pick<Position, "createdAt" | "first" | "last">;
+
+/** Tombstones stay at least this long (ms): what happened longer ago than this may have left no trace. */
+const SHORTEST_TOMBSTONE = 60_000;
+
+/** So many of the last writes are compared with the bucket. */
+const COMPARED = 64;
+
+/** Brings a feed up to the end of the bucket, and notices where the bucket's history is not what was emitted. */
+export class CatchUp<W extends NumberedWrite> {
+  readonly #buffer: GapBuffer<W>;
+  readonly #source: CatchUpSource<W>;
+  readonly #missed: (isReplaced: boolean) => void;
+  readonly #leaderLag: number;
+  /** Which bucket it is: one that was deleted and created again begins its numbers again. */
+  #createdAt = "";
+  /** The number of the bucket's first entry. */
+  #first = 0;
+  /** When the feed was last known to be complete, by the server's clock (Unix ms). */
+  #completeAt = 0;
+  /** Since when the leader says that the bucket ends before what was emitted, in ms of `now()`. */
+  #behindSince: number | undefined;
+
+  /**
+   * @param missed called where some writes can no longer be emitted; `isReplaced`: what was emitted no longer counts
+   * @param leaderLag how long a leader elected a moment ago may be behind what it has acknowledged (ms)
+   */
+  constructor(
+    buffer: GapBuffer<W>,
+    source: CatchUpSource<W>,
+    missed: (isReplaced: boolean) => void,
+    leaderLag = 2_000,
+  ) {
+    this.#buffer = buffer;
+    this.#source = source;
+    this.#missed = missed;
+    this.#leaderLag = leaderLag;
+  }
+
+  /** Begins at the end of the bucket, or before the writes whose messages came already. */
+  async begin(position: Position): Promise<void> {
+    await this.#startFrom(position);
+    await this.#readTo(position);
+  }
+
+  /** What is known of the bucket before it is asked for its position. */
+  get known(): KnownPosition {
+    return { createdAt: this.#createdAt, first: this.#first, last: this.#buffer.last };
+  }
+
+  /**
+   * Reads what the feed has not reported, up to the end of the bucket. The buffer has to be held meanwhile.
+   * @param isCut whether the link was down: no message may have shown that the bucket was restored
+   * @returns false where the leader lags behind what it has reported: try again
+   */
+  async run(isCut: boolean): Promise<boolean> {
+    const { known } = this;
+    const { early } = this.#buffer;
+    const position = await this.#source.position();
+    const isReplaced = contradicts(position, known);
+    if (isReplaced && this.#isLagPossible(position)) return false;
+    this.#behindSince = undefined;
+    if (isReplaced || this.#buffer.isContradicted || (isCut && !(await this.#isIntact()))) {
+      await this.#restart(position);
+    } else {
+      if (this.#isTooLate(position)) this.#missed(false);
+      await this.#readTo(position);
+      if (await this.isPurged(position)) await this.#restart(position);
+    }
+    this.#first = position.first;
+    this.#completeAt = timeOf(position);
+    // They were there before the question, but the bucket does not reach them: they are forged.
+    this.#buffer.drop(early.filter((number) => number > position.last));
+    return true;
+  }
+
+  /**
+   * Whether sessions were removed past the store, which no message reports: the bucket begins after one that it
+   * should still hold, or does not hold the one that was written last.
+   */
+  async isPurged({ first, last }: Position): Promise<boolean> {
+    if (this.#buffer.last < last) return false;
+    const outlasts = (write: W) => this.#source.outlasts(write);
+    const writes = this.#buffer.newestOfEachKey();
+    const newest = writes.find(outlasts);
+    const before = first > this.#buffer.oldest ? writes.filter(({ sequence }) => sequence < first) : [];
+    return !(await this.#areKept([...(newest ? [newest] : []), ...before.filter(outlasts)]));
+  }
+
+  async #restart(position: Position): Promise<void> {
+    await this.#startFrom(position);
+    this.#missed(true);
+    await this.#readTo(position);
+  }
+
+  async #startFrom(position: Position): Promise<void> {
+    const { createdAt, first, last } = position;
+    const stored = last === 0 ? null : await this.#source.readSequence(last);
+    this.#createdAt = createdAt;
+    this.#first = first;
+    this.#completeAt = timeOf(position);
+    this.#buffer.restart(last, stored, timeOf(position));
+  }
+
+  /**
+   * Compares what was emitted last with the bucket: what the bucket still holds of it must have been emitted like
+   * that, and what it does not hold any more must have been written again. Whatever is there as it was emitted shows
+   * that the bucket was not restored to an earlier state.
+   */
+  async #isIntact(): Promise<boolean> {
+    const { last, oldest } = this.#buffer;
+    let held = 0;
+    let next = await this.#source.readNext(Math.max(oldest, last - COMPARED + 1));
+    while (next && next.sequence <= last) {
+      if (this.#buffer.hasEmitted(next)) held = next.sequence;
+      // A copy that lags behind may have given an entry that is not there any more.
+      else if (await this.#source.readSequence(next.sequence)) return false;
+      next = await this.#source.readNext(next.sequence + 1);
+    }
+    return this.#areKept(this.#buffer.newestOfEachKey().filter(({ sequence }) => sequence > held));
+  }
+
+  /** Whether each of these writes is there, or was replaced by a later one, or could have been removed since. */
+  async #areKept(writes: readonly W[]): Promise<boolean> {
+    const { last } = this.#buffer;
+    const isKept = async (write: W) => {
+      const next = await this.#source.readNext(write.sequence, write.key);
+      if (!next) return !this.#source.outlasts(write);
+      // A later write up to the last number would have been emitted.
+      return next.sequence > last || this.#buffer.hasEmitted(next);
+    };
+    const kept = await Promise.all(writes.slice(0, COMPARED).map(isKept));
+    return !kept.includes(false);
+  }
+
+  async #readTo(position: Position): Promise<void> {
+    const buffer = this.#buffer;
+    const { last } = position;
+    if (buffer.last >= last) return;
+    reading: for await (const batch of this.#source.scan(buffer.last + 1)) {
+      for (const entry of batch.sort((one, other) => one.sequence - other.sequence)) {
+        if (entry.sequence > last) break reading;
+        buffer.acceptRead(entry);
+      }
+    }
+    buffer.skipTo(last, timeOf(position));
+  }
+
+  #isTooLate(position: Position): boolean {
+    const completeAt = Math.max(this.#completeAt, this.#buffer.newest?.writtenAt() ?? 0);
+    return timeOf(position) - completeAt > SHORTEST_TOMBSTONE;
+  }
+
+  /** A leader elected a moment ago may not have applied yet what was acknowledged before. */
+  #isLagPossible({ createdAt }: Position): boolean {
+    this.#behindSince ??= now();
+    return createdAt === this.#createdAt && now() - this.#behindSince < this.#leaderLag;
+  }
+}
+
+/** Whether the bucket is another one, has lost its last writes, or has got back entries that were gone. */
+export function contradicts(position: Position, known: KnownPosition): boolean {
+  return position.createdAt !== known.createdAt || position.last < known.last || position.first < known.first;
+}
+
+function timeOf({ serverTime }: Position): number {
+  return serverTime || Date.now();
+}

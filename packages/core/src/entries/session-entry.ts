@@ -1,0 +1,149 @@
+import type { Context, StoredSession } from "../context.js";
+import { open, seal } from "../format/encryption.js";
+import { isLive, ttlSeconds } from "../format/expiry.js";
+import {
+  boundTo,
+  decodeSession,
+  decodeTombstone,
+  encodeSession,
+  encodeTombstone,
+  keyIdIn,
+  type SessionMetadata,
+  type StoredTombstone,
+  type Tombstone,
+} from "../format/metadata.js";
+import { isSame } from "../format/serializer.js";
+import type { Write } from "../nats/entries.js";
+import type { Entry } from "../nats/replies.js";
+
+/** A session's entry as it is to be stored. */
+export interface SessionWrite {
+  readonly handle: string;
+  /** The serialised session. */
+  readonly value: Uint8Array;
+  readonly metadata: SessionMetadata;
+  /** The revision that must still be there; 0 = no entry. */
+  readonly expected: number;
+}
+
+/** The end of a session as it is to be stored. */
+export interface TombstoneWrite {
+  readonly handle: string;
+  readonly tombstone: Tombstone;
+  /** The revision that must still be there. */
+  readonly expected: number;
+}
+
+/** What a read of a session's place found. */
+export interface Found {
+  readonly entry: Entry | null;
+  /** The revision that is there; 0 = no entry. */
+  readonly revision: number;
+  /** What the session's headers say, whether it is live or not; `undefined` where there is none, or it is not readable. */
+  readonly metadata: SessionMetadata | undefined;
+  readonly isLive: boolean;
+  /** The tombstone, if there is one. */
+  readonly tombstone: StoredTombstone | undefined;
+  /** Why the headers cannot be read. */
+  readonly problem: Error | undefined;
+}
+
+/**
+ * How much longer than the session its tombstone lives, in s. After an unclean stop a server may show an overwritten
+ * value again once the tombstone is gone; by then the value itself must have expired, also where the clock of the
+ * process that ended the session is some minutes ahead.
+ */
+const TOMBSTONE_SLACK = 600;
+
+/** The entry of a session, encrypted where the store has keys: the one place where a session's bytes go out. */
+export function sessionEntry(
+  { options: { encryption } }: Context,
+  key: string,
+  { value, metadata, expected }: SessionWrite,
+): Write {
+  const seconds = ttlSeconds(metadata.expiresAt, Date.now());
+  if (!encryption) return { key, value, headers: encodeSession(metadata), expected, ttlSeconds: seconds };
+  const sealed = seal(encryption, value, boundTo(key, metadata));
+  const headers = encodeSession(metadata, sealed.keyId);
+  return { key, value: sealed.value, headers, expected, ttlSeconds: seconds };
+}
+
+/** The entry of a tombstone, which outlives what is left of its session's life. */
+export function tombstoneEntry(key: string, { tombstone, expected }: TombstoneWrite): Omit<Write, "value"> {
+  const seconds = ttlSeconds(tombstone.expiresAt, Date.now()) + TOMBSTONE_SLACK;
+  return { key, headers: encodeTombstone(tombstone), expected, ttlSeconds: seconds };
+}
+
+/**
+ * The live session in an entry; `null` for a tombstone and for a session that has expired. The one place where a
+ * session's bytes come in.
+ *
+ * @param key the key that was asked for: the key that the entry itself names may be forged
+ * @throws `ERR_SESSION_CORRUPT`, `ERR_SESSION_KEY_UNKNOWN`
+ */
+export function liveSession(context: Context, key: string, entry: Entry | null): StoredSession | null {
+  const metadata = liveMetadata(context, entry);
+  return entry && metadata ? opened(context, key, entry, metadata) : null;
+}
+
+/** The metadata of the live session in an entry, from its headers alone. @throws `ERR_SESSION_CORRUPT` */
+export function liveMetadata(context: Context, entry: Entry | null): SessionMetadata | null {
+  if (!entry || entry.deleted) return null;
+  const metadata = decodeSession(entry.header);
+  return isLive(metadata, Date.now(), context.options) ? metadata : null;
+}
+
+export const NOTHING_FOUND: Found = {
+  entry: null,
+  revision: 0,
+  metadata: undefined,
+  isLive: false,
+  tombstone: undefined,
+  problem: undefined,
+};
+
+/** What the headers of an entry say. */
+export function foundIn(context: Context, entry: Entry | null): Found {
+  if (!entry) return NOTHING_FOUND;
+  const { revision, deleted, header } = entry;
+  const found = { ...NOTHING_FOUND, entry, revision };
+  if (deleted) return { ...found, tombstone: decodeTombstone(header) };
+  try {
+    const metadata = decodeSession(header);
+    return { ...found, metadata, isLive: isLive(metadata, Date.now(), context.options) };
+  } catch (problem) {
+    return { ...found, problem: problem as Error };
+  }
+}
+
+/** The live session that was found. @throws `ERR_SESSION_CORRUPT`, `ERR_SESSION_KEY_UNKNOWN` */
+export function sessionIn(context: Context, key: string, found: Found): StoredSession | null {
+  const { entry, metadata, problem } = found;
+  if (problem) throw problem;
+  return entry && metadata && found.isLive ? opened(context, key, entry, metadata) : null;
+}
+
+function opened(
+  { options: { encryption } }: Context,
+  key: string,
+  { header, value, revision }: Entry,
+  metadata: SessionMetadata,
+): StoredSession {
+  const keyId = keyIdIn(header);
+  if (!encryption && keyId === "") return { revision, value, metadata };
+  return { revision, value: open(encryption, keyId, value, boundTo(key, metadata)), metadata };
+}
+
+/** Whether a stored session is exactly what a write of this process was to store: its answer was lost, not the write. */
+export function isWritten(
+  session: StoredSession,
+  { value, metadata }: Pick<SessionWrite, "value" | "metadata">,
+): boolean {
+  const stored = session.metadata;
+  return (
+    stored.write === metadata.write &&
+    stored.createdAt === metadata.createdAt &&
+    stored.expiresAt === metadata.expiresAt &&
+    isSame(session.value, value)
+  );
+}

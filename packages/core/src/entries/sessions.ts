@@ -1,0 +1,231 @@
+import type { Context, StoredSession } from "../context.js";
+import { type SessionStoreError, unavailable } from "../errors.js";
+import { isLive } from "../format/expiry.js";
+import type { SessionMetadata } from "../format/metadata.js";
+import type { WriteAnswer } from "../nats/entries.js";
+import type { Entry } from "../nats/replies.js";
+import { BoundedMap } from "../util/bounded-map.js";
+import { nextTurn, now } from "../util/timers.js";
+import type { NearCache } from "./near-cache.js";
+import { type Place, sessionPlace } from "./place.js";
+import {
+  type Found,
+  foundIn,
+  liveSession,
+  type SessionWrite,
+  sessionEntry,
+  sessionIn,
+  type TombstoneWrite,
+  tombstoneEntry,
+} from "./session-entry.js";
+
+/** How long other loads may join a read that is under way, in ms: their answer is no older than that. */
+const JOIN_WITHIN = 10;
+
+/** How many sessions are recalled without a cache: enough for those of the requests that are under way. */
+const RECENT = 1000;
+
+/** A session as this process read or wrote it last. Only a checked write shows whether it still is like that. */
+export interface Recalled {
+  readonly revision: number;
+  readonly metadata: SessionMetadata;
+}
+
+interface Reading {
+  readonly session: Promise<StoredSession | null>;
+  /** In ms of `now()`. */
+  readonly since: number;
+}
+
+/**
+ * Reads and writes the entries of sessions. Loads are answered by the near cache where there is one, else by the
+ * bucket, many loads of one session by one request.
+ *
+ * Different sessions are read by a request each: one `multi_last` request for all was measured to be slower, since
+ * the server searches the blocks of the stream for it (test/bench, `gather`).
+ */
+export class Sessions {
+  readonly #context: Context;
+  readonly #cache: NearCache<StoredSession> | undefined;
+  readonly #reading = new Map<string, Reading>();
+  readonly #recent = new BoundedMap<string, Recalled>(RECENT);
+  #turn: Promise<void> | undefined;
+
+  constructor(context: Context, cache: NearCache<StoredSession> | undefined) {
+    this.#context = context;
+    this.#cache = cache;
+  }
+
+  /** The live session of a handle. @throws `ERR_SESSION_CORRUPT`, `ERR_SESSION_KEY_UNKNOWN` */
+  read(handle: string, deadline: number): Promise<StoredSession | null> {
+    const cache = this.#cache;
+    if (!cache) return this.#readShared(handle, deadline);
+    return this.#endOfTurn().then(() => {
+      const cached = cache.get(handle);
+      return cached ? this.#live(cached) : this.#readShared(handle, deadline);
+    });
+  }
+
+  /** What is stored, perhaps as a copy has it, but never older than what this process knows. */
+  async find(handle: string, deadline: number): Promise<Found> {
+    return foundIn(this.#context, await this.#readEntry(sessionPlace(this.#context, handle), deadline));
+  }
+
+  /** What any copy has, which may be old: for a write under the revision that was found. */
+  async findAny(handle: string, deadline: number): Promise<Found> {
+    const { entries, key } = sessionPlace(this.#context, handle);
+    return foundIn(this.#context, await entries.readAny(key, deadline));
+  }
+
+  /** What is stored now, never from a copy that lags behind. */
+  async findCurrent(handle: string, deadline: number): Promise<Found> {
+    const { entries, key } = sessionPlace(this.#context, handle);
+    const found = foundIn(this.#context, await entries.readCurrent(key, deadline));
+    const { metadata, isLive, revision } = found;
+    if (metadata && isLive) this.#recent.set(handle, { revision, metadata });
+    return found;
+  }
+
+  /** The live session that was found. @throws `ERR_SESSION_CORRUPT`, `ERR_SESSION_KEY_UNKNOWN` */
+  sessionIn(handle: string, found: Found): StoredSession | null {
+    return sessionIn(this.#context, sessionPlace(this.#context, handle).key, found);
+  }
+
+  /** The live session that is stored now, and the revision that is there. */
+  async readCurrent(
+    handle: string,
+    deadline: number,
+  ): Promise<{ readonly revision: number; readonly session: StoredSession | null }> {
+    const found = await this.findCurrent(handle, deadline);
+    return { revision: found.revision, session: this.sessionIn(handle, found) };
+  }
+
+  /** Stores a session under the revision that it builds on. */
+  write(write: SessionWrite, deadline: number): Promise<WriteAnswer> {
+    if (now() >= deadline) return Promise.reject(tooLate());
+    const { handle, value, metadata } = write;
+    const place = sessionPlace(this.#context, handle);
+    const entry = sessionEntry(this.#context, place.key, write);
+    return this.#noting(handle, place.entries.write(entry, deadline), (revision) => ({
+      revision,
+      value,
+      metadata,
+    }));
+  }
+
+  /** Replaces a session by a tombstone, under the revision that was read. */
+  remove(write: TombstoneWrite, deadline: number): Promise<WriteAnswer> {
+    if (now() >= deadline) return Promise.reject(tooLate());
+    const { entries, key } = sessionPlace(this.#context, write.handle);
+    return this.#noting(write.handle, entries.remove(tombstoneEntry(key, write), deadline), () => null);
+  }
+
+  /** What this process knows of a session without asking; a write that builds on it shows whether it is up to date. */
+  recall(handle: string): Recalled | undefined {
+    return this.#cache?.peek(handle) ?? this.#recent.get(handle);
+  }
+
+  #noting(
+    handle: string,
+    writing: Promise<WriteAnswer>,
+    stored: (revision: number) => StoredSession | null,
+  ): Promise<WriteAnswer> {
+    const underWay = this.#cache?.begin();
+    const end = (session: StoredSession | null) => {
+      // A load that begins later must not join a read from before.
+      this.#reading.delete(handle);
+      this.#note(handle, session);
+      if (underWay) this.#cache?.end(handle, underWay, session, true);
+    };
+    return writing.then(
+      (answer) => {
+        end(typeof answer === "number" ? stored(answer) : null);
+        return answer;
+      },
+      (error) => {
+        end(null);
+        throw error;
+      },
+    );
+  }
+
+  #note(handle: string, session: StoredSession | null): void {
+    if (this.#cache) return;
+    if (!session) this.#recent.delete(handle);
+    else this.#recent.set(handle, { revision: session.revision, metadata: session.metadata });
+  }
+
+  /**
+   * The cache answers all loads of a turn together, as answers from the bucket come: an HTTP server then writes many
+   * responses in a row, which costs it less than a write between two reads.
+   */
+  #endOfTurn(): Promise<void> {
+    this.#turn ??= nextTurn().then(() => {
+      this.#turn = undefined;
+    });
+    return this.#turn;
+  }
+
+  #readShared(handle: string, deadline: number): Promise<StoredSession | null> {
+    const since = now();
+    const reading = this.#reading.get(handle);
+    if (reading && since - reading.since < JOIN_WITHIN) return reading.session;
+    const place = sessionPlace(this.#context, handle);
+    const underWay = this.#cache?.begin();
+    const end = (session: StoredSession | null, isCurrent: boolean) => {
+      if (this.#reading.get(handle) === started) this.#reading.delete(handle);
+      this.#note(handle, session);
+      if (underWay) this.#cache?.end(handle, underWay, session, isCurrent);
+    };
+    let isCurrent = this.#context.options.reads === "leader";
+    const confirmed = (entry: Entry | null): Entry | null | Promise<Entry | null> => {
+      isCurrent ||= entry !== null && place.entries.isFromLeader(entry);
+      const isAsked = entry && underWay && !isCurrent;
+      if (!isAsked || !this.#cache?.wantsLeader(handle, underWay, entry.revision)) return entry;
+      // Once, so that the cache answers the next loads of a session that was written before it knew the feed.
+      isCurrent = true;
+      return place.entries.readLeader(place.key, deadline);
+    };
+    const entryRead = this.#readEntry(place, deadline);
+    const session = (underWay ? entryRead.then(confirmed) : entryRead).then(
+      (entry) => {
+        let session: StoredSession | null = null;
+        try {
+          session = liveSession(this.#context, place.key, entry);
+          return session;
+        } finally {
+          end(session, isCurrent);
+        }
+      },
+      (error) => {
+        end(null, false);
+        throw error;
+      },
+    );
+    const started: Reading = { session, since };
+    this.#reading.set(handle, started);
+    return session;
+  }
+
+  #readEntry({ entries, key }: Place, deadline: number): Promise<Entry | null> {
+    return this.#context.options.reads === "leader"
+      ? entries.readLeader(key, deadline)
+      : entries.read(key, deadline, this.#isLive);
+  }
+
+  /** What cannot be read is as it is, whoever gives it. */
+  #isLive = (entry: Entry): boolean => {
+    const { isLive, problem } = foundIn(this.#context, entry);
+    return isLive || problem !== undefined;
+  };
+
+  /** A cached session may have expired meanwhile. */
+  #live(session: StoredSession): StoredSession | null {
+    return isLive(session.metadata, Date.now(), this.#context.options) ? session : null;
+  }
+}
+
+/** A write that a caller was told nothing of must not be sent after its deadline, such as after a standstill. */
+function tooLate(): SessionStoreError {
+  return unavailable("the time for the operation was over before its write could be sent");
+}

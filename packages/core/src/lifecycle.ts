@@ -1,0 +1,148 @@
+import { SessionStoreError } from "./errors.js";
+import type { Bucket } from "./nats/bucket.js";
+import type { ResolvedOptions } from "./resolve-options.js";
+import { idleSleep, now } from "./util/timers.js";
+
+/** The parts of a store, beside its bucket, that are opened and closed with it. */
+interface Parts {
+  isOpen(): boolean;
+  open(deadline: number): Promise<void>;
+  close(): void;
+}
+
+/**
+ * Runs the operations of a store: each with one deadline, on a bucket that is open, and waited for by `close`.
+ */
+export class Lifecycle {
+  readonly #bucket: Bucket;
+  readonly #options: ResolvedOptions;
+  readonly #parts: Parts;
+  #running = 0;
+  #closed: Promise<void> | undefined;
+  /** Ends what waits for something that `close` does not wait for. */
+  readonly #waiting = new Set<() => void>();
+  #idle: (() => void) | undefined;
+
+  constructor(bucket: Bucket, options: ResolvedOptions, parts: Parts) {
+    this.#bucket = bucket;
+    this.#options = options;
+    this.#parts = parts;
+  }
+
+  get isOpen(): boolean {
+    return this.#closed === undefined && this.#bucket.isOpen && this.#parts.isOpen();
+  }
+
+  /** @throws `ERR_SESSION_CLOSED` after `close` */
+  requireOpen(): void {
+    if (this.#closed) throw closed();
+  }
+
+  /** When an operation that starts now must be over, in ms of `now()`. */
+  deadline(): number {
+    return now() + this.#options.timeout;
+  }
+
+  /** Runs a public operation. One that finds the bucket missing creates it, where it may, and begins again in it. */
+  run<R>(operation: (deadline: number) => Promise<R>): Promise<R> {
+    if (this.#closed) return Promise.reject(closed());
+    this.#running++;
+    const deadline = this.deadline();
+    return this.#start(operation, deadline).then(this.#ended as (result: R) => R, (error) => {
+      if (!this.#isMissing(error)) return this.#failed(error);
+      return this.#openFirst(operation, deadline).then(this.#ended as (result: R) => R, this.#failed);
+    });
+  }
+
+  /** Runs a task that no caller waits for; its failure is ignored. */
+  background(task: (deadline: number) => Promise<unknown>): void {
+    this.#running++;
+    const done = () => this.#done();
+    const running = (async () => task(this.deadline()))();
+    running.then(done, done);
+  }
+
+  /** Resolves after `ms`, or when `close` is called. */
+  pause(ms: number): Promise<void> {
+    return this.#orClosed(idleSleep(ms)).catch(() => {});
+  }
+
+  /** Whether `close` was called. */
+  get isClosing(): boolean {
+    return this.#closed !== undefined;
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    for (const end of this.#waiting) end();
+    this.#parts.close();
+    if (this.#running > 0) {
+      await new Promise<void>((resolve) => {
+        this.#idle = resolve;
+      });
+    }
+    this.#bucket.close();
+  }
+
+  #start<R>(operation: (deadline: number) => Promise<R>, deadline: number): Promise<R> {
+    if (!this.isOpen) return this.#openFirst(operation, deadline);
+    try {
+      return operation(deadline);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  async #openFirst<R>(operation: (deadline: number) => Promise<R>, deadline: number): Promise<R> {
+    const opening = this.#bucket.open(deadline).then(() => this.#parts.open(deadline));
+    await this.#orClosed(opening);
+    return operation(deadline);
+  }
+
+  /**
+   * Waits for a task, but not beyond `close`. A race with one promise for all would hold all that ever waited in memory
+   * for as long as that promise is pending.
+   */
+  #orClosed(task: Promise<unknown>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const end = () => reject(closed());
+      this.#waiting.add(end);
+      const settled = () => this.#waiting.delete(end);
+      task.then(settled, settled);
+      task.then(() => resolve(), reject);
+      if (this.#closed) end();
+    });
+  }
+
+  #isMissing(error: unknown): boolean {
+    return (
+      this.#options.createBucket &&
+      this.#closed === undefined &&
+      error instanceof SessionStoreError &&
+      error.code === "ERR_SESSION_BUCKET_MISSING"
+    );
+  }
+
+  #ended = (result: unknown): unknown => {
+    this.#done();
+    return result;
+  };
+
+  #failed = (error: unknown): never => {
+    this.#done();
+    throw error;
+  };
+
+  #done(): void {
+    this.#running--;
+    if (this.#running === 0) this.#idle?.();
+  }
+}
+
+function closed(): SessionStoreError {
+  return new SessionStoreError("ERR_SESSION_CLOSED", "The session store was closed.");
+}

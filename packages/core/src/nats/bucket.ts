@@ -1,0 +1,254 @@
+import { SessionStoreError, unavailable } from "../errors.js";
+import type { NatsConnectionLike, NatsConnectionSource } from "../types.js";
+import { SingleFlight } from "../util/single-flight.js";
+import { idleSleep, now, sleep } from "../util/timers.js";
+import { within } from "../util/within.js";
+import { type ChangesListener, subscribeToChanges } from "./changes.js";
+import { ConnectionSource } from "./connection-source.js";
+import { Entries } from "./entries.js";
+import { KnownRevisions } from "./known-revisions.js";
+import { Mux } from "./mux.js";
+import { OutageReason } from "./outage-reason.js";
+import { warnOfServerFault } from "./server-versions.js";
+import { openStream, type StreamFacts } from "./stream.js";
+import type { BucketOptions } from "./stream-config.js";
+import { type Subjects, subjectsOf } from "./subjects.js";
+
+/** A bucket that is missing is created at most this often, in ms. */
+const CREATION_INTERVAL = 1000;
+
+/** Pause before a connection that was closed for good is replaced for the change feed, in ms. */
+const RECONNECT_PAUSE = 250;
+
+/** The bucket as it is open now. */
+interface Opened {
+  readonly nc: NatsConnectionLike;
+  readonly mux: Mux;
+  readonly facts: StreamFacts;
+  readonly entries: Entries;
+}
+
+interface Watch {
+  readonly listener: ChangesListener;
+  /** What the subscription is on; another connection or subject needs another one. */
+  nc?: NatsConnectionLike | undefined;
+  subject?: string | undefined;
+  unsubscribe: () => void;
+}
+
+/** Where a bucket begins and ends, as its leader has it. */
+export interface Position {
+  readonly first: number;
+  readonly last: number;
+  /** When the bucket was created, as the server writes it: a bucket deleted and created again is another one. */
+  readonly createdAt: string;
+  /** How many entries the bucket holds. */
+  readonly entries: number;
+  /** The server's clock (Unix ms); 0 where it does not say. */
+  readonly serverTime: number;
+}
+
+/**
+ * One bucket, from the connection to its entries. It opens itself: every operation calls `open` first, which does
+ * nothing while the bucket is open. A failed opening, a connection closed for good and a missing bucket make the
+ * next operation open it again.
+ */
+export class Bucket {
+  readonly name: string;
+  readonly #options: BucketOptions;
+  readonly #source: ConnectionSource;
+  readonly #subjects: Subjects;
+  readonly #known = new KnownRevisions();
+  readonly #opening = new SingleFlight(() => this.#open());
+  readonly #watches = new Set<Watch>();
+  #opened: Opened | undefined;
+  #isMissing = false;
+  #createdAt = Number.NEGATIVE_INFINITY;
+  #version: string | undefined;
+  #closed = false;
+
+  constructor(source: NatsConnectionSource, options: BucketOptions) {
+    this.name = options.bucket;
+    this.#options = options;
+    this.#source = new ConnectionSource(source);
+    this.#subjects = subjectsOf(options.bucket);
+  }
+
+  get isOpen(): boolean {
+    return (
+      this.#opened !== undefined &&
+      !this.#isMissing &&
+      !(this.#opened.nc.isClosed() && this.#source.canReconnect)
+    );
+  }
+
+  /** Whether no server will ever answer, because the connection is closed and the store cannot make another. */
+  get isOver(): boolean {
+    return this.#source.isOver;
+  }
+
+  /**
+   * Opens the bucket where it is not open.
+   * @param deadline ms of `now()`: how long this caller waits for the opening, which it shares with others
+   */
+  async open(deadline: number): Promise<void> {
+    if (this.isOpen) return;
+    await within(deadline, this.#opening.run(), () => unavailable("the bucket was not opened in time"));
+  }
+
+  get entries(): Entries {
+    return this.#use().entries;
+  }
+
+  get facts(): StreamFacts {
+    return this.#use().facts;
+  }
+
+  /** When the server last answered, in ms of `now()`. */
+  get repliedAt(): number {
+    return this.#opened?.mux.repliedAt ?? Number.NEGATIVE_INFINITY;
+  }
+
+  /** The key of an entry from its subject. */
+  keyOf(subject: string): string {
+    return subject.slice(this.#subjects.entry.length);
+  }
+
+  /** Where the bucket begins and ends now. It also notices when the number of replicas has changed. */
+  async position(deadline: number): Promise<Position> {
+    const opened = this.#use();
+    const { first, last, created, messages, replicas, serverTime } = await opened.entries.state(deadline);
+    if (replicas > 1 !== opened.facts.replicated && this.#opened === opened) {
+      this.#use(this.#withFacts(opened, { ...opened.facts, replicated: replicas > 1 }));
+    }
+    return { first, last, createdAt: created, entries: messages, serverTime };
+  }
+
+  /**
+   * Listens to all writes to the bucket, also over later connections.
+   * @throws `ERR_SESSION_NO_FEED`, `ERR_SESSION_UNAVAILABLE` where the bucket is not open
+   */
+  watch(listener: ChangesListener): () => void {
+    const watch: Watch = { listener, unsubscribe: () => {} };
+    this.#subscribe(watch, this.#use());
+    this.#watches.add(watch);
+    return () => {
+      this.#watches.delete(watch);
+      watch.unsubscribe();
+    };
+  }
+
+  /** Ends the subscriptions; the NATS connection is left alone. */
+  close(): void {
+    this.#closed = true;
+    for (const watch of this.#watches) watch.unsubscribe();
+    this.#watches.clear();
+    this.#opened?.mux.close();
+  }
+
+  #use(opened = this.#opened): Opened {
+    if (!opened) throw unavailable("the bucket is not open");
+    this.#opened = opened;
+    return opened;
+  }
+
+  async #open(): Promise<void> {
+    const { createBucket, timeout } = this.#options;
+    if (createBucket && this.#isMissing) {
+      await sleep(Math.max(0, this.#createdAt + CREATION_INTERVAL - now()));
+    }
+    const deadline = now() + timeout;
+    const nc = await this.#source.connect(deadline);
+    const wasOpen = this.#opened !== undefined;
+    const on = {
+      created: () => {
+        this.#createdAt = now();
+        this.#known.clear();
+        if (wasOpen) warnOfLoss(this.name);
+      },
+      isOld: (differences: string) => {
+        if (!wasOpen) warnOfOldBucket(this.name, differences);
+      },
+    };
+    const facts = await openStream(nc, this.#options, this.#subjects, deadline, on);
+    if (this.#closed) return;
+    const { version } = nc.info ?? {};
+    if (version !== this.#version) warnOfServerFault(version, facts);
+    this.#version = version;
+    const before = this.#opened;
+    if (before && before.nc !== nc) before.mux.abandon();
+    const mux = before?.nc === nc ? before.mux : new Mux(nc, timeout);
+    this.#isMissing = false;
+    this.#use(this.#withFacts({ nc, mux }, facts));
+    for (const watch of this.#watches) this.#renew(watch);
+  }
+
+  #withFacts({ nc, mux }: Pick<Opened, "nc" | "mux">, facts: StreamFacts): Opened {
+    const missing = () => {
+      this.#isMissing = true;
+      this.#known.clear();
+    };
+    const reasons = new OutageReason(mux, this.#subjects, this.#options, missing);
+    return { nc, mux, facts, entries: new Entries(mux, this.#subjects, facts, reasons, this.#known) };
+  }
+
+  #subscribe(watch: Watch, { nc, facts }: Opened): void {
+    const subject = facts.changes;
+    if (subject === undefined) {
+      throw new SessionStoreError(
+        "ERR_SESSION_NO_FEED",
+        `The bucket "${this.name}" does not republish its writes. Open the store with \`updateBucket: true\`, or use another bucket.`,
+      );
+    }
+    Object.assign(watch, { nc, subject });
+    const closed = () => void this.#onClosed(watch, nc);
+    watch.unsubscribe = subscribeToChanges(nc, this.#subjects, subject, watch.listener, closed);
+  }
+
+  /** Moves a watch to the connection that the bucket is open on now. */
+  #renew(watch: Watch): void {
+    const opened = this.#use();
+    if (watch.nc === opened.nc && watch.subject === opened.facts.changes) return;
+    watch.unsubscribe();
+    try {
+      this.#subscribe(watch, opened);
+      watch.listener.reconnected();
+    } catch (error) {
+      this.#watches.delete(watch);
+      watch.listener.failed(error as SessionStoreError);
+    }
+  }
+
+  async #onClosed(watch: Watch, nc: NatsConnectionLike): Promise<void> {
+    if (!this.#source.canReconnect) {
+      this.#watches.delete(watch);
+      watch.unsubscribe();
+      watch.listener.failed(
+        new SessionStoreError(
+          "ERR_SESSION_UNAVAILABLE",
+          "The NATS connection is closed: no more changes are told.",
+        ),
+      );
+      return;
+    }
+    watch.listener.disconnected();
+    while (this.#watches.has(watch) && watch.nc === nc) {
+      await this.open(now() + this.#options.timeout).catch(() => {});
+      if (watch.nc === nc) await idleSleep(RECONNECT_PAUSE);
+    }
+  }
+}
+
+function warnOfOldBucket(bucket: string, differences: string): void {
+  process.emitWarning(
+    `The bucket "${bucket}" was made for an older server: ${differences}. Open the store with \`updateBucket: true\` to change it.`,
+    { type: "NatsSessionWarning", code: "NATS_SESSION_OLD_BUCKET" },
+  );
+}
+
+function warnOfLoss(bucket: string): void {
+  process.emitWarning(
+    `The bucket "${bucket}" was gone and has been created again: the sessions in it are lost.`,
+    { type: "NatsSessionWarning", code: "NATS_SESSION_BUCKET_CREATED" },
+  );
+}

@@ -1,0 +1,293 @@
+import type { SessionStoreError } from "../errors.js";
+import type { Semaphore } from "../util/semaphore.js";
+import { now } from "../util/timers.js";
+import { API, type ApiError, apiError } from "./api-errors.js";
+import { Asker } from "./asker.js";
+import { FIRST_PAUSE, longer, pauseUntil } from "./backoff.js";
+import { HeadersToSend } from "./headers.js";
+import type { KnownRevisions } from "./known-revisions.js";
+import { LeaderLines } from "./leader-lines.js";
+import type { Mux } from "./mux.js";
+import type { OutageReason } from "./outage-reason.js";
+import {
+  ackIn,
+  answerIn,
+  directEntry,
+  type Entry,
+  isNoResponders,
+  leaderEntry,
+  notAnAnswer,
+  type StreamState,
+  streamState,
+  subjectsIn,
+  tooLarge,
+} from "./replies.js";
+import { AnswerLost, type Reply, type Request } from "./request.js";
+import type { StreamFacts } from "./stream.js";
+import type { Subjects } from "./subjects.js";
+
+/** A write that takes effect only on top of the given revision; 0 = only where the key has no entry. */
+export interface Write {
+  readonly key: string;
+  readonly value: Uint8Array;
+  readonly headers: readonly Header[];
+  readonly expected: number;
+  /** Time to live in whole seconds, for servers that keep one for each message. */
+  readonly ttlSeconds: number;
+}
+
+/** What became of a write: its revision, or `conflict` (another revision is there), or `lost` (unknown). */
+export type WriteAnswer = number | "conflict" | "lost";
+
+export type Header = readonly [name: string, value: string];
+
+const EMPTY = new Uint8Array(0);
+const NO_HEADERS: readonly Header[] = [];
+/**
+ * The reason makes it a tombstone for the server too, which would otherwise announce an expiry when the tombstone's
+ * own time to live is over (ADR-43, tried on 2.14 and 2.15).
+ */
+const DELETED: readonly Header[] = [
+  ["KV-Operation", "DEL"],
+  ["Nats-Marker-Reason", "Remove"],
+];
+
+const EXPECTED_REVISION = "Nats-Expected-Last-Subject-Sequence";
+const NO_LEADER = "the bucket has no leader at the moment";
+
+/** How long a leader elected a moment ago may take to apply what was acknowledged before, in ms. */
+const CATCH_UP = 500;
+
+/** Reads and writes the entries of one bucket over one connection. */
+export class Entries {
+  readonly #lines = new LeaderLines();
+  readonly #asker: Asker;
+
+  constructor(
+    private readonly mux: Mux,
+    private readonly subjects: Subjects,
+    private readonly stream: StreamFacts,
+    private readonly reasons: OutageReason,
+    /** The newest revisions that this process knows of; see {@link KnownRevisions}. */
+    readonly known: KnownRevisions,
+  ) {
+    this.#asker = new Asker(mux, reasons);
+  }
+
+  /** Whether the only copy of the bucket gave this entry: its leader then did. */
+  isFromLeader(entry: Entry): boolean {
+    return !this.stream.replicated && entry.stream === this.subjects.stream;
+  }
+
+  /**
+   * The entry of a key, or `null` when there is none. A copy may lag behind, also a mirror of a bucket with one
+   * replica. So an answer counts when it is not older than what this process knows, and shows a live session. A
+   * tombstone counts where this process knows the session: it may have ended it. Otherwise the leader is asked.
+   */
+  read(key: string, deadline: number, isLive: (entry: Entry) => boolean): Promise<Entry | null> {
+    return this.#readDirect(key, deadline).then((entry) => {
+      const known = this.known.of(key);
+      if (entry && entry.revision >= known) {
+        const isFinal = entry.deleted && known > 0;
+        if (isFinal || this.isFromLeader(entry) || isLive(entry)) return entry;
+      }
+      return this.#readFromLeader(key, deadline, this.#lines.lineFor(entry, known));
+    });
+  }
+
+  /** Whatever a copy answers, which may be old: for a write under the revision that was read. */
+  readAny(key: string, deadline: number): Promise<Entry | null> {
+    return this.#readDirect(key, deadline);
+  }
+
+  /** The leader's own answer. */
+  readLeader(key: string, deadline: number): Promise<Entry | null> {
+    return this.#readFromLeader(key, deadline, this.#lines.loads);
+  }
+
+  /** As `read`, never from a copy that lags behind: for a decision that cannot be taken back by a later conflict. */
+  async readCurrent(key: string, deadline: number): Promise<Entry | null> {
+    if (!this.stream.replicated) {
+      const entry = await this.#readDirect(key, deadline);
+      if (entry && this.isFromLeader(entry) && entry.revision >= this.known.of(key)) return entry;
+    }
+    return this.#readFromLeader(key, deadline, this.#lines.current);
+  }
+
+  async #readFromLeader(key: string, deadline: number, line: Semaphore): Promise<Entry | null> {
+    const payload = Buffer.from(JSON.stringify({ last_by_subj: this.subjects.entry + key }));
+    for (let pause = FIRST_PAUSE, isComplete = false; ; pause = longer(pause)) {
+      const entry = await this.#askLeader(payload, deadline, line);
+      const known = this.known.of(key);
+      if ((entry?.revision ?? 0) >= known) {
+        if (entry) this.known.note(key, entry.revision);
+        return entry;
+      }
+      if (isComplete) {
+        // It is no lag: the tombstone has expired too, or the bucket was purged or restored.
+        this.known.forget(key);
+        return entry;
+      }
+      // The leader may have been elected a moment ago and not have applied yet what was acknowledged before.
+      isComplete = (await this.#askState(deadline)).last >= known;
+      if (!isComplete) await this.#pauseBehind(key, pause, deadline);
+    }
+  }
+
+  async #pauseBehind(key: string, pause: number, deadline: number): Promise<void> {
+    try {
+      await pauseUntil(pause, deadline, "the bucket's leader has not caught up");
+    } catch (error) {
+      // It may be another bucket under the same name: the next operation takes it as it is.
+      this.known.forget(key);
+      throw error;
+    }
+  }
+
+  /**
+   * The first entry at or after a sequence number whose key matches the pattern. A copy that lags behind may say that
+   * there is none, and a mirror of part of the keys may skip some, so the leader is asked then.
+   */
+  async readNext(pattern: string, sequence: number, deadline: number): Promise<Entry | null> {
+    const query = { seq: sequence, next_by_subj: this.subjects.entry + pattern };
+    const payload = Buffer.from(JSON.stringify(query));
+    const entry = await this.#asker.ask(this.subjects.directGetBySequence, payload, deadline, directEntry);
+    const isOwn = entry?.stream === this.subjects.stream;
+    return isOwn ? entry : this.#askLeader(payload, deadline, this.#lines.scans);
+  }
+
+  /** A page of the subjects of entries whose key matches the pattern, tombstones too, as the leader has them. */
+  subjectPage(
+    pattern: string,
+    offset: number,
+    deadline: number,
+  ): Promise<{ subjects: string[]; total: number }> {
+    const { streamInfo, stream, entry } = this.subjects;
+    const query = JSON.stringify({ subjects_filter: entry + pattern, offset });
+    return this.#asker.ask(streamInfo, Buffer.from(query), deadline, (reply) => subjectsIn(reply, stream));
+  }
+
+  /** The entry with exactly this sequence number, as the leader has it; `null` where it was replaced or removed. */
+  readSequence(sequence: number, deadline: number): Promise<Entry | null> {
+    const payload = Buffer.from(JSON.stringify({ seq: sequence }));
+    return this.#askLeader(payload, deadline, this.#lines.scans);
+  }
+
+  /** What the leader says of the stream; not before it has all that this process knows of. */
+  async state(deadline: number): Promise<StreamState> {
+    const patience = Math.min(deadline, now() + CATCH_UP);
+    for (let pause = FIRST_PAUSE; ; pause = longer(pause)) {
+      const state = await this.#askState(deadline);
+      if (state.last >= this.known.newest || now() > patience) return state;
+      await pauseUntil(pause, deadline, "the bucket's leader has not caught up");
+    }
+  }
+
+  /** Writes a value; see {@link WriteAnswer}. */
+  write(write: Write, deadline: number): Promise<WriteAnswer> {
+    return this.#publish(write, deadline, NO_HEADERS);
+  }
+
+  /** Replaces an entry by a tombstone, which the official clients understand too (ADR-8). */
+  remove(write: Omit<Write, "value">, deadline: number): Promise<WriteAnswer> {
+    return this.#publish({ value: EMPTY, ...write }, deadline, DELETED);
+  }
+
+  #publish(write: Write, deadline: number, extra: readonly Header[]): Promise<WriteAnswer> {
+    return new Promise((resolve, reject) => {
+      const headers = this.#headersOf(write, extra);
+      this.#checkSize(write.value.length, headers.size);
+      const request: Request = {
+        subject: this.subjects.entry + write.key,
+        payload: write.value,
+        headers,
+        deadline,
+        idempotent: false,
+        reasons: this.reasons,
+      };
+      const fail = (error: unknown) => {
+        if (error instanceof AnswerLost) resolve("lost");
+        else reject(error);
+      };
+      const answered = (reply: Reply) => {
+        try {
+          const answer = this.#answerTo(write, reply, headers.size);
+          if (answer !== undefined) resolve(answer);
+          else this.#publishAgain(write, reply, request, headers.size).then(resolve, fail);
+        } catch (error) {
+          fail(error);
+        }
+      };
+      this.mux.send(request, { resolve: answered, reject: fail });
+    });
+  }
+
+  /** What the server says of a write; `undefined` where it is to be sent again. */
+  #answerTo(write: Write, reply: Reply, headerSize: number): WriteAnswer | undefined {
+    const sequence = ackIn(reply);
+    if (sequence !== undefined) return this.#stored(write, sequence);
+    if (isNoResponders(reply)) return undefined;
+    const { error, seq } = answerIn<{ seq: number; error?: ApiError }>(reply);
+    if (!error) return this.#stored(write, seq);
+    if (error.err_code === API.wrongLastSequence) return "conflict";
+    if (error.err_code === API.writeInFlight) return undefined;
+    throw this.#refusal(error, write.value.length, headerSize);
+  }
+
+  /** @throws `ERR_SESSION_SERVER` for a revision that no server gives to this write */
+  #stored({ key, expected }: Write, revision: number): number {
+    if (!Number.isSafeInteger(revision) || revision <= expected) throw notAnAnswer();
+    this.known.note(key, revision);
+    return revision;
+  }
+
+  async #publishAgain(write: Write, last: Reply, request: Request, headerSize: number): Promise<WriteAnswer> {
+    let reply = last;
+    for (let pause = FIRST_PAUSE; ; pause = longer(pause)) {
+      if (isNoResponders(reply)) await this.#asker.pause(pause, request.deadline, NO_LEADER);
+      else await pauseUntil(pause, request.deadline, NO_LEADER);
+      reply = await this.mux.request(request);
+      const answer = this.#answerTo(write, reply, headerSize);
+      if (answer !== undefined) return answer;
+    }
+  }
+
+  #headersOf(write: Write, extra: readonly Header[]): HeadersToSend {
+    const headers = new HeadersToSend();
+    for (const [name, value] of write.headers) headers.add(name, value);
+    for (const [name, value] of extra) headers.add(name, value);
+    headers.add(EXPECTED_REVISION, String(write.expected));
+    if (this.stream.ttls) headers.add("Nats-TTL", `${write.ttlSeconds}s`);
+    return headers;
+  }
+
+  #checkSize(value: number, header: number): void {
+    const { maxMessageSize } = this.stream;
+    const limit = Math.min(
+      this.mux.maxPayload,
+      maxMessageSize > 0 ? maxMessageSize : Number.POSITIVE_INFINITY,
+    );
+    // Tombstones are let through whatever the bucket allows: a session can always be ended, or the server says why not.
+    if (value > 0 && value + header > limit) throw tooLarge(value, limit - header);
+  }
+
+  #refusal(error: ApiError, value: number, header: number): SessionStoreError {
+    if (error.err_code !== API.messageTooLarge) return apiError(error, this.subjects.stream);
+    const { maxMessageSize } = this.stream;
+    return tooLarge(value, maxMessageSize > 0 ? maxMessageSize - header : undefined);
+  }
+
+  #readDirect(key: string, deadline: number): Promise<Entry | null> {
+    return this.#asker.ask(this.subjects.directGet + key, EMPTY, deadline, directEntry);
+  }
+
+  #askLeader(payload: Uint8Array, deadline: number, line: Semaphore): Promise<Entry | null> {
+    const parse = (reply: Reply) => leaderEntry(reply, this.subjects.stream);
+    return line.run(deadline, () => this.#asker.ask(this.subjects.leaderGet, payload, deadline, parse));
+  }
+
+  #askState(deadline: number): Promise<StreamState> {
+    const { streamInfo, stream } = this.subjects;
+    return this.#asker.ask(streamInfo, EMPTY, deadline, (reply) => streamState(reply, stream));
+  }
+}

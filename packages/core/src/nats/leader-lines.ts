@@ -1,0 +1,37 @@
+import { type SessionStoreError, unavailable } from "../errors.js";
+import { Semaphore } from "../util/semaphore.js";
+import type { Entry } from "./replies.js";
+
+/** The leader is shared with all other clients: only so many reads ask it at a time. */
+const FEW = 8;
+
+/** Of ids that may be made up: 5 000 a second are confirmed although each answer takes 10 ms. */
+const MANY = 64;
+
+/** The lines in which reads wait for the leader. One for each reason, so that a flood delays nothing but itself. */
+export class LeaderLines {
+  /** Sessions of which a copy gave an older state, or none. */
+  readonly sessions = line(FEW);
+  /** All loads, with `reads: "leader"`. */
+  readonly loads = line(MANY);
+  /** Reads before a write. */
+  readonly current = line(FEW);
+  /** Lists, and the feed when it catches up. */
+  readonly scans = line(FEW);
+  readonly #missing = line(MANY);
+  readonly #ended = line(MANY);
+
+  /** Where to confirm what a copy answered. @param known the newest revision that this process knows of */
+  lineFor(answer: Entry | null, known: number): Semaphore {
+    if (answer?.deleted) return this.#ended;
+    return answer === null && known === 0 ? this.#missing : this.sessions;
+  }
+}
+
+function line(limit: number): Semaphore {
+  return new Semaphore(limit, tooManyLeaderReads);
+}
+
+function tooManyLeaderReads(): SessionStoreError {
+  return unavailable("too many sessions had to be confirmed by the bucket's leader at once");
+}

@@ -1,0 +1,43 @@
+import type { MsgHdrs } from "@nats-io/nats-core";
+import type { SessionStoreError } from "../errors.js";
+import type { HeadersToSend } from "./headers.js";
+
+/** What the mux needs of a reply; both generations of the client have it. */
+export interface Reply {
+  readonly subject: string;
+  readonly data: Uint8Array;
+  readonly headers?: MsgHdrs | undefined;
+}
+
+/** Why requests have no answer, as far as it is known. */
+export interface Reasons {
+  /** @param isWrite whether it is a write that has no answer */
+  reason(deadline: number, isWrite: boolean): Reason | undefined;
+}
+
+export interface Reason {
+  /** Whether waiting is useless: the server says what is wrong, and an operator has to fix it. */
+  readonly certain: boolean;
+  error(): SessionStoreError;
+}
+
+export interface Request {
+  readonly subject: string;
+  readonly payload: Uint8Array;
+  readonly headers: HeadersToSend | undefined;
+  /** When to give up, in ms of `now()`. */
+  readonly deadline: number;
+  /** Whether sending it twice does no harm, so that it may be sent again after a reconnect. */
+  readonly idempotent: boolean;
+  /** Looks for the reason when an answer is overdue although the connection is up. */
+  readonly reasons: Reasons | undefined;
+}
+
+/** Receives the answer of a request. */
+export interface Waiter {
+  resolve(reply: Reply): void;
+  reject(error: Error): void;
+}
+
+/** The connection broke, or an answer was overdue: it is unknown whether the server has seen the request. */
+export class AnswerLost extends Error {}

@@ -1,0 +1,104 @@
+import type { Found } from "../entries/session-entry.js";
+import type { StoreContext } from "../entries/store-context.js";
+import { isLive } from "../format/expiry.js";
+import { isHandle } from "../format/keys.js";
+import type { SessionMetadata } from "../format/metadata.js";
+import { now } from "../util/timers.js";
+import { contention } from "./contention.js";
+
+/** Restricts a destroy to the sessions of one user, by the hashes that the user's name may have. */
+export interface OnlyOf {
+  readonly hashes: readonly string[];
+}
+
+/** What a destroy knows of the session that it is about to end. */
+interface Known {
+  readonly revision: number;
+  readonly metadata: Omit<SessionMetadata, "write">;
+}
+
+/**
+ * Ends a session, also one that gets another id or is written at the same moment: every try builds on the revision
+ * read last, so nothing is covered unread.
+ *
+ * @param only where given, the session is left alone unless it is this user's
+ * @returns whether there was a live one
+ * @throws `ERR_SESSION_CONTENTION` when the session was written faster than it could be ended
+ */
+export function destroySession(
+  context: StoreContext,
+  handle: string,
+  only: OnlyOf | undefined,
+  deadline: number,
+): Promise<boolean> {
+  return context.writes.run(handle, async () => {
+    const met = new Set<string>();
+    let wasLive = false;
+    // A forged tombstone could lead in a circle.
+    for (let current: string | undefined = handle; isHandle(current) && !met.has(current); ) {
+      met.add(current);
+      const ended: Ended = await endOne(context, current, only, deadline);
+      wasLive ||= ended.wasLive;
+      current = ended.movedTo;
+    }
+    return wasLive;
+  });
+}
+
+interface Ended {
+  readonly wasLive: boolean;
+  /** The handle under which the session goes on, where it was given another id meanwhile. */
+  readonly movedTo: string | undefined;
+}
+
+/** Ends the session of one handle; a rotation is not followed. */
+async function endOne(
+  context: StoreContext,
+  handle: string,
+  only: OnlyOf | undefined,
+  deadline: number,
+): Promise<Ended> {
+  // What this process knows is tried first: most sessions that are ended were read by the same request.
+  let known: Known | undefined = context.sessions.recall(handle);
+  if (known && only && !isOf(known, only)) known = undefined;
+  let wasLive = false;
+  for (;;) {
+    if (!known) {
+      const found = await look(context, handle, deadline);
+      if (found.tombstone) return { wasLive, movedTo: found.tombstone.movedTo };
+      if (!found.known) return { wasLive, movedTo: undefined };
+      known = found.known;
+    }
+    const { revision: expected, metadata } = known;
+    if (only && !isOf(known, only)) return { wasLive, movedTo: undefined };
+    const { membership, createdAt, expiresAt } = metadata;
+    const isAlive = isLive(metadata, Date.now(), context.options);
+    const tombstone = { createdAt, expiresAt, userHash: membership?.userHash };
+    const answer = await context.sessions.remove({ handle, tombstone, expected }, deadline);
+    if (typeof answer === "number") {
+      if (membership) context.index.remove([{ ...membership, handle }]);
+      return { wasLive: wasLive || isAlive, movedTo: undefined };
+    }
+    // Without an answer it may be this process that ended the session, which the next look shows.
+    if (answer === "lost") wasLive ||= isAlive;
+    if (now() > deadline) throw contention();
+    known = undefined;
+  }
+}
+
+function isOf({ metadata: { membership } }: Known, { hashes }: OnlyOf): boolean {
+  return membership !== undefined && hashes.includes(membership.userHash);
+}
+
+async function look(
+  context: StoreContext,
+  handle: string,
+  deadline: number,
+): Promise<Pick<Found, "tombstone"> & { readonly known: Known | undefined }> {
+  const { revision, tombstone, metadata } = await context.sessions.findCurrent(handle, deadline);
+  if (revision === 0) return { tombstone: undefined, known: undefined };
+  if (tombstone) return { tombstone, known: undefined };
+  // What cannot be read can still be ended; its life is then taken to be the longest that there is.
+  const unknown = { createdAt: 0, expiresAt: Date.now() + context.bucket.facts.maxTtl };
+  return { tombstone: undefined, known: { revision, metadata: metadata ?? unknown } };
+}

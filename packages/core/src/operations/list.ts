@@ -1,0 +1,81 @@
+import { foundIn, liveSession } from "../entries/session-entry.js";
+import type { StoreContext } from "../entries/store-context.js";
+import { isHandle } from "../format/keys.js";
+import type { Entry } from "../nats/replies.js";
+import { scan } from "../nats/scan.js";
+import { scanSource } from "../nats/scan-source.js";
+import type { SessionRecord } from "../types.js";
+import { destroySession } from "./destroy.js";
+import { recordOf } from "./record.js";
+
+/** An entry that is a session of this store, with its handle. */
+interface Listed {
+  readonly handle: string;
+  readonly entry: Entry;
+}
+
+/**
+ * All entries of this store in batches, each session once, also one that is written all the time.
+ * @param deadline makes the deadline of each batch
+ */
+async function* listEntries(context: StoreContext, deadline: () => number): AsyncGenerator<Listed[]> {
+  const { bucket, sessionKeyStart } = context;
+  const batches = scan(scanSource(bucket, `${sessionKeyStart}*`, deadline));
+  for await (const batch of batches) {
+    const listed: Listed[] = [];
+    for (const entry of batch) {
+      const handle = bucket.keyOf(entry.subject).slice(sessionKeyStart.length);
+      if (!entry.deleted && isHandle(handle)) listed.push({ handle, entry });
+    }
+    if (listed.length > 0) yield listed;
+  }
+}
+
+/** The handles of the live sessions, from the headers alone. */
+export async function* liveHandles(context: StoreContext, deadline: () => number): AsyncGenerator<string[]> {
+  for await (const batch of listEntries(context, deadline)) {
+    yield batch.filter((listed) => isLiveListed(context, listed)).map(({ handle }) => handle);
+  }
+}
+
+/** The live sessions; one that cannot be read must not hide the others. */
+export async function* liveRecords<T extends object>(
+  context: StoreContext,
+  deadline: () => number,
+): AsyncGenerator<SessionRecord<T>[]> {
+  for await (const batch of listEntries(context, deadline)) {
+    const end = deadline();
+    const records = await Promise.all(
+      batch.map(async ({ handle, entry }) => {
+        try {
+          const session = liveSession(context, context.sessionKeyStart + handle, entry);
+          return session && (await recordOf<T>(context, handle, session, end));
+        } catch {
+          return null;
+        }
+      }),
+    );
+    yield records.filter((record) => record !== null);
+  }
+}
+
+function isLiveListed(context: StoreContext, { entry }: Listed): boolean {
+  return foundIn(context, entry).isLive;
+}
+
+/** How many sessions are live, from the headers alone. */
+export async function countLive(context: StoreContext, deadline: () => number): Promise<number> {
+  let count = 0;
+  for await (const batch of listEntries(context, deadline)) {
+    for (const listed of batch) if (isLiveListed(context, listed)) count++;
+  }
+  return count;
+}
+
+/** Ends every session, one by one, so that the feed reports each end. */
+export async function clearSessions(context: StoreContext, deadline: () => number): Promise<void> {
+  for await (const batch of listEntries(context, deadline)) {
+    const end = deadline();
+    await Promise.all(batch.map(({ handle }) => destroySession(context, handle, undefined, end)));
+  }
+}

@@ -1,0 +1,131 @@
+import type { StoredSession } from "../context.js";
+import { isWritten } from "../entries/session-entry.js";
+import type { StoreContext } from "../entries/store-context.js";
+import { expiryOf, isLive, isTouchTooSoon } from "../format/expiry.js";
+import type { SessionMetadata } from "../format/metadata.js";
+import type { SessionRecord, TouchOptions, TouchResult } from "../types.js";
+import { now } from "../util/timers.js";
+import { deserializeData, userIn } from "./application.js";
+import { heldUp } from "./contention.js";
+import { loadedSession, renewed, storedOf } from "./loaded-session.js";
+import { MembershipChange, type Owner, ownerOf } from "./membership.js";
+import { limitsOf, ttlFor } from "./ttl.js";
+
+/** Whether a touch of this record would store anything now, or be skipped as too soon after the last write. */
+export function isTouchDue<T extends object>(
+  context: StoreContext,
+  record: SessionRecord<T>,
+  { ttl }: TouchOptions,
+): boolean {
+  const time = Date.now();
+  try {
+    const life = ttlFor(context, ttl);
+    const expiresAt = expiryOf(time, life, record.createdAt, context.options);
+    return (
+      !isLive(record, time, context.options) ||
+      !isTouchTooSoon(record.expiresAt, expiresAt, life, limitsOf(context))
+    );
+  } catch {
+    // A time to live that is not allowed is for the touch to report.
+    return true;
+  }
+}
+
+/**
+ * Renews a session: stores what is there again, with a later expiry. Where another request has written it meanwhile,
+ * its bytes are kept, and the session is renewed only if it does not live long enough already. Of a page's requests
+ * that all find it time for a touch, one stores it and the others wait for that one.
+ */
+export async function touchSession<T extends object>(
+  context: StoreContext,
+  handle: string,
+  given: SessionRecord<T>,
+  { ttl }: TouchOptions,
+  deadline: number,
+): Promise<TouchResult<T>> {
+  const life = ttlFor(context, ttl);
+  const record = loadedSession(given, handle);
+  const { createdAt } = record;
+  const time = Date.now();
+  const expiresAt = expiryOf(time, life, createdAt, context.options);
+  const isSoon = (before: number) => isTouchTooSoon(before, expiresAt, life, limitsOf(context));
+  if (isLive(record, time, context.options) && isSoon(record.expiresAt))
+    return { outcome: "skipped", record };
+  const other = context.touching.get(handle);
+  if (other && other.createdAt === createdAt && isSoon(other.expiresAt)) {
+    const { outcome } = await other.result;
+    return outcome === "gone" ? { outcome, record: null } : { outcome: "skipped", record };
+  }
+  const result = context.writes.run(handle, () => storeTouch(context, handle, record, life, deadline));
+  const touching = { createdAt, expiresAt, result };
+  context.touching.set(handle, touching);
+  try {
+    return await result;
+  } finally {
+    if (context.touching.get(handle) === touching) context.touching.delete(handle);
+  }
+}
+
+async function storeTouch<T extends object>(
+  context: StoreContext,
+  handle: string,
+  record: ReturnType<typeof loadedSession<T>>,
+  life: number,
+  deadline: number,
+): Promise<TouchResult<T>> {
+  const { options, sessions } = context;
+  const { createdAt } = record;
+  const membership = new MembershipChange(context, handle, deadline);
+  let current: StoredSession = storedOf(record);
+  let unanswered: SessionMetadata | undefined;
+  for (let isKnown = isLive(record, Date.now(), options); ; isKnown = false) {
+    if (!isKnown) {
+      const { session } = await sessions.readCurrent(handle, deadline);
+      // A session begun again under the same id is another one.
+      if (session?.metadata.createdAt !== createdAt) {
+        membership.rollback();
+        return { outcome: "gone", record: null };
+      }
+      if (unanswered && isWritten(session, { value: current.value, metadata: unanswered })) {
+        await membership.commit(current.metadata.membership, session.revision);
+        return { outcome: "touched", record: renewed(record, session.value, session.revision, unanswered) };
+      }
+      current = session;
+      const wanted = expiryOf(Date.now(), life, createdAt, options);
+      if (isTouchTooSoon(current.metadata.expiresAt, wanted, life, limitsOf(context))) {
+        const { value, revision, metadata } = current;
+        return { outcome: "skipped", record: renewed(record, value, revision, metadata) };
+      }
+    }
+    const { value, revision, metadata: before } = current;
+    const expiresAt = expiryOf(Date.now(), life, createdAt, options);
+    const owner = await storedOwner(context, current, deadline);
+    const member = await membership.prepare(owner, before.membership, expiresAt);
+    const metadata: SessionMetadata = { createdAt, expiresAt, write: "touch", membership: member };
+    membership.sending();
+    const answer = await sessions.write({ handle, value, metadata, expected: revision }, deadline);
+    if (typeof answer === "number") {
+      await membership.commit(before.membership, answer);
+      return { outcome: "touched", record: renewed(record, value, answer, metadata) };
+    }
+    unanswered = answer === "lost" ? metadata : undefined;
+    if (now() > deadline) throw heldUp(context);
+  }
+}
+
+/**
+ * The user of a session by what is stored: the caller may have changed the data since they were loaded. The name is
+ * asked for only where the user is not known, or where the name may have another hash by now.
+ */
+async function storedOwner(
+  context: StoreContext,
+  { value, metadata: { membership } }: StoredSession,
+  deadline: number,
+): Promise<Owner | undefined> {
+  const { user } = context.options;
+  if (!user || (membership && !context.users.isKeyed)) {
+    return membership && { hash: membership.userHash, hashes: [membership.userHash] };
+  }
+  const name = userIn(context, await deserializeData(context, value, deadline), deadline);
+  return ownerOf(context, name, membership);
+}

@@ -1,0 +1,29 @@
+import type { Context } from "../context.js";
+import { type Limits, ttlOf } from "../format/expiry.js";
+
+/** What a session's time to live is checked against; the bucket decides how long one may be at most. */
+export function limitsOf({ options, bucket }: Context): Limits {
+  const { ttl, absoluteTtl, touchAfter, onTtlTooLong } = options;
+  return { ttl, absoluteTtl, touchAfter, onTtlTooLong, maxTtl: bucket.facts.maxTtl };
+}
+
+/**
+ * The time to live in ms that a write asks for; the store's `ttl` where it asks for none.
+ * @throws TypeError for anything but a number; `ERR_SESSION_TTL_TOO_LONG` with `onTtlTooLong: "error"`
+ */
+export function ttlFor(context: Context, ttl: number | undefined): number {
+  return ttlOf(ttl, limitsOf(context), context.warnOfLongTtl);
+}
+
+/** A function that warns, once, of a session that asks for a longer life than it may have. */
+export function longTtlWarning(maxTtl: () => number): (asked: number) => void {
+  let hasWarned = false;
+  return (asked) => {
+    if (hasWarned) return;
+    hasWarned = true;
+    process.emitWarning(
+      `A session asked for ${asked} ms to live and gets \`maxTtl\`, ${maxTtl()} ms. Set a larger \`maxTtl\`, or ask for less (the cookie's maxAge, \`ttl\`).`,
+      { type: "NatsSessionWarning", code: "NATS_SESSION_TTL_CUT" },
+    );
+  };
+}
