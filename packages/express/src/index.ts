@@ -1,14 +1,14 @@
 export {
   handleOf,
-  type MissedChanges,
-  openSessionStore,
-  type SessionChange,
+  type NatsConnectionLike,
+  type NatsConnectionSource,
   type SessionErrorCode,
+  SessionStore,
   SessionStoreError,
   type SessionStoreOptions,
-  type SessionStoreSource,
   type UserSession,
 } from "nats-session-store";
-export type { GoneEvent, NatsStoreEvents } from "./events.js";
-export { NatsStore } from "./nats-store.js";
+export type { GoneEvent, SessionSource } from "nats-session-store/adapter";
+export { NatsStore, type NatsStoreEvents } from "./nats-store.js";
+export type { HoldResponse, NatsStoreOptions } from "./options.js";
 export { rotate } from "./rotate.js";

@@ -1,21 +1,22 @@
 import session, { type SessionData } from "express-session";
+import { type SessionStore, SessionStoreError } from "nats-session-store";
 import {
-  emitChanges,
-  type NatsConnectionLike,
-  openSessionStore,
-  type SessionRecord,
-  type SessionStore,
-  SessionStoreError,
-  type SessionStoreOptions,
-  type SessionStoreSource,
-  sessionStoreFrom,
-  Turns,
-} from "nats-session-store";
+  type AdapterEvents,
+  AdapterKit,
+  checkSession,
+  nextTick,
+  type SessionSource,
+} from "nats-session-store/adapter";
 import { answer, type Callback } from "./callback.js";
-import { hasCookie, isSameCookie, lifeOf, restoreExpiry, type StoredCookie, toStored } from "./cookie.js";
-import type { GoneEvent, NatsStoreEvents } from "./events.js";
+import type { HeldExpressSession } from "./held-session.js";
+import { holdResponse } from "./hold-response.js";
+import { longestHold, type NatsStoreOptions } from "./options.js";
+import { RequestSessions } from "./request-sessions.js";
 
 type Request = Parameters<session.Store["createSession"]>[0];
+
+/** The events of the store with their arguments. */
+export type NatsStoreEvents = AdapterEvents;
 
 /** Typed listeners; other events, such as express-session's own `connect`, are as any emitter's. */
 export interface NatsStore {
@@ -25,91 +26,118 @@ export interface NatsStore {
   once(event: string | symbol, listener: (...args: never[]) => void): this;
 }
 
-/** What is remembered of a session object between its load and its next write. */
-interface Loaded {
-  readonly id: string;
-  readonly record: SessionRecord<SessionData>;
-  /** The cookie as it is stored; the record's own becomes the live one of the request. */
-  readonly cookie: StoredCookie;
-}
-
 /**
- * Sessions of express-session in NATS. Every method takes a callback, as express-session calls them, or returns
- * a promise where it is given none.
+ * Sessions of express-session in NATS. Every method takes a callback, as express-session calls them, or returns a
+ * promise without one.
  *
- * Events: `gone` ({@link GoneEvent}); `created`, `updated`, `touched`, `destroyed`, `expired` and `missed`, made by
- * any process (see `sessions.changes()`); `error` for a write that nobody waits for, and for a feed that fails.
+ * Events: `gone` for a write to a session that was ended elsewhere. `error`, if there is a listener, for a failed
+ * write without a callback, and for a destroy that was refused because its request could not load the session.
  *
  * @example
- * const store = await NatsStore.open(nc, { ttl: 86_400_000 });
+ * const store = new NatsStore(nc, { ttl: 86_400_000 });
  * app.use(session({ secret, resave: false, saveUninitialized: false, store }));
  */
-// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the interface has only more exact types of methods that there are
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the interface only narrows the types of inherited methods
 export class NatsStore extends session.Store {
-  /** The store that this one stands on: records, revisions, handles, iteration over all sessions. */
-  readonly sessions: SessionStore<SessionData>;
+  readonly #kit: AdapterKit<SessionData, HeldExpressSession>;
+  readonly #requests: RequestSessions;
+  readonly #longestHold: number | undefined;
+  readonly #destroy: PropertyDescriptor;
+  #generate: ((req: Request) => void) | undefined;
 
   /**
-   * Keyed by the data that `get` gave and by the session made of it, so that the revision travels with the
-   * session and leaves no trace in it.
+   * @param source a connection, a promise of one, a function that connects, or a `SessionStore`, which several
+   * adapters can share
+   * @throws TypeError for a bad option
    */
-  readonly #loaded = new WeakMap<object, Loaded>();
-
-  /** Writes of one session object, in the order they were asked for. */
-  readonly #turns = new Turns();
-
-  /** Sessions that are being created, by id. */
-  readonly #creating = new Map<string, Promise<unknown>>();
-
-  /** @param source a store of `openSessionStore`, a promise of one, or a function that opens one */
-  constructor(source: SessionStoreSource<SessionData>) {
+  constructor(source: SessionSource, { holdResponse = true, ...options }: NatsStoreOptions = {}) {
     super();
-    this.sessions = sessionStoreFrom(source);
-    emitChanges(this, () => this.sessions.changes());
+    this.#longestHold = longestHold(holdResponse);
+    this.#kit = new AdapterKit(source, options, this);
+    const requests = new RequestSessions(this.#kit);
+    this.#requests = requests;
+    // Also after a failed `reload()`: the request had loaded the session before.
+    const { destroy } = session.Session.prototype;
+    const destroyHeld = function (this: session.Session, callback: Callback) {
+      return requests.withSession(() => destroy.call(this, callback));
+    };
+    this.#destroy = { value: destroyHeld, configurable: true, writable: true };
   }
 
-  /** Opens the store; options and errors are those of `openSessionStore`. */
-  static async open(
-    nc: NatsConnectionLike | PromiseLike<NatsConnectionLike>,
-    options?: SessionStoreOptions,
-  ): Promise<NatsStore> {
-    return new NatsStore(await openSessionStore<SessionData>(nc, options));
+  /**
+   * A store that is open: `new NatsStore` and `ready()`.
+   * @throws what the constructor throws and `ready()` rejects with
+   */
+  static async open(source: SessionSource, options?: NatsStoreOptions): Promise<NatsStore> {
+    const store = new NatsStore(source, options);
+    try {
+      await store.ready();
+    } catch (error) {
+      await store.close();
+      throw error;
+    }
+    return store;
+  }
+
+  /** The store of the core: records, listings by user, changes, counts. */
+  get sessions(): SessionStore<SessionData> {
+    return this.#kit.sessions;
+  }
+
+  /** Resolves when the bucket is open; rejects with the reason why it cannot be opened now. */
+  ready(): Promise<void> {
+    return this.sessions.ready();
   }
 
   /** The session's data, or `null` when the server says that there is none. An outage is an error. */
   override get(id: string): Promise<SessionData | null>;
   override get(id: string, callback: Callback<SessionData | null>): void;
   override get(id: string, callback?: Callback<SessionData | null>): Promise<SessionData | null> | undefined {
-    return answer(this.#get(id), callback);
+    if (typeof callback !== "function") return this.#requests.load(id, false);
+    this.#requests.load(id, this.#generate === undefined).then(
+      (data) => nextTick(callback, null, data),
+      (error) => this.#requests.afterFailedLoad(id, error, () => nextTick(callback, error)),
+    );
+    return undefined;
   }
 
-  /** Stores the session. One that was destroyed elsewhere since it was loaded stays destroyed. */
+  /** Stores the session. One that was ended elsewhere since it was loaded stays ended. */
   override set(id: string, session: SessionData, callback?: Callback): Promise<void> | undefined {
-    const turn = this.#turns.run(session, () => this.#set(id, session));
-    return this.#answerOrTell(turn, callback);
+    const held = callback && holdResponse(session, callback, this.#longestHold);
+    return this.#answer(this.#requests.save(id, session), held);
   }
 
-  /** Renews the session's life; stores a changed cookie at once. */
+  /** Renews the session, and stores a changed cookie at once. It never stores other data. */
   override touch(id: string, session: SessionData, callback?: Callback): Promise<void> | undefined {
-    if (callback && this.#isTouchNeedless(id, session)) {
-      // Before Node lets the first part of the response go, which waits for this: both then leave in one write.
-      process.nextTick(callback, null);
+    if (typeof callback === "function" && this.#requests.isTouchNeedless(id, session)) {
+      // Before Node sends the first part of the response, which waits for the next tick: both leave in one write.
+      nextTick(callback, null);
       return undefined;
     }
-    const turn = this.#turns.run(session, () => this.#touch(id, session));
-    return this.#answerOrTell(turn, callback);
+    const held = callback && holdResponse(session, callback, this.#longestHold);
+    return this.#answer(this.#requests.touch(id, session), held);
   }
 
-  /** Ends the session for good, whoever else is writing it. */
+  /**
+   * Ends the session for good, whatever other requests write. A call with a callback, as hosts make it, is refused
+   * where the request could not load the session.
+   */
   override destroy(id: string, callback?: Callback): Promise<void> | undefined {
-    return this.#answerOrTell(this.#destroy(id), callback);
+    const cause = callback && this.#requests.takeFailedLoad(id);
+    if (cause === undefined) return this.#answer(this.#requests.destroy(id), callback);
+    // With `unset: "destroy"` express-session takes a session that could not be loaded for one that was removed.
+    const { code = "ERR_SESSION_UNAVAILABLE" } = cause as Partial<SessionStoreError>;
+    const why = "The session was not ended, because the request could not load it.";
+    this.#emitError(new SessionStoreError(code, why, cause));
+    // express-session has reported the failed load already; other hosts have not.
+    return this.#answer(this.#generate ? Promise.resolve() : Promise.reject(cause), callback);
   }
 
-  /** The data of all live sessions of express-session, as one list; `sessions.all()` goes through them without one. */
+  /** The data of all live sessions of express-session, as one list; `sessions.all()` reads them in batches. */
   override all(): Promise<SessionData[]>;
   override all(callback: Callback<SessionData[]>): void;
   override all(callback?: Callback<SessionData[]>): Promise<SessionData[]> | undefined {
-    return answer(this.#all(), callback);
+    return answer(this.#requests.all(), callback);
   }
 
   /** How many sessions are live; `sessions.count()` is an estimate in constant time. */
@@ -119,172 +147,80 @@ export class NatsStore extends session.Store {
     return answer(this.sessions.count({ exact: true }), callback);
   }
 
-  /** Handles of all live sessions, as one list. Ids are not stored. */
-  ids(): Promise<string[]>;
-  ids(callback: Callback<string[]>): void;
-  ids(callback?: Callback<string[]>): Promise<string[]> | undefined {
-    return answer(listOf(this.sessions.ids()), callback);
-  }
-
-  /** Destroys all sessions. */
+  /** Ends all sessions. */
   override clear(callback?: Callback): Promise<void> | undefined {
-    return this.#answerOrTell(this.sessions.clear(), callback);
+    return this.#answer(this.sessions.clear(), callback);
   }
 
-  /** Waits for what is under way and ends the store's subscription. The connection stays open. */
+  /** Waits for running operations. The connection stays open, and so does a `SessionStore` that was given. */
   close(): Promise<void> {
-    return this.sessions.close();
+    return this.#kit.close();
   }
 
   /** See `rotate`, which finds the store of a request by itself. */
   async rotate(req: Request): Promise<void> {
     const { session: before, sessionID: id } = req;
+    checkSession(before);
     this.generate(req);
     const { session: after, sessionID: newId } = req;
     Object.assign(after, before);
-    let moved = false;
+    let isStored = false;
     try {
-      moved = await this.#turns.run(before, () => this.#rotate(before, id, after, newId));
+      isStored = await this.#requests.rotate(id, before, newId, after);
     } finally {
-      // Under the new id a session that is gone would begin anew.
-      if (!moved) Object.assign(req, { session: before, sessionID: id });
+      // Under the new id a session that is gone would begin again.
+      if (!isStored) Object.assign(req, { session: before, sessionID: id });
     }
   }
 
-  /** Added by express-session: puts a new session with a new id into the request. */
-  declare generate: (req: Request) => void;
+  /** Puts a new session with a new id into the request. Set by express-session, when its middleware is made. */
+  get generate(): (req: Request) => void {
+    return this.#generate ?? missingGenerate;
+  }
 
-  /** Called by express-session for each session that it loads or reloads: hands the revision on. */
+  set generate(generate: (req: Request) => void) {
+    this.#generate = (req) => {
+      generate(req);
+      this.#requests.begin(req.sessionID, req.session);
+      Object.defineProperty(req.session, "destroy", this.#destroy);
+    };
+  }
+
+  /** Called by `req.session.regenerate()`: a session that was never stored needs no end. */
+  override regenerate(req: Request, callback: (error?: unknown) => void): void {
+    const { sessionID: id } = req;
+    if (!this.#requests.isNew(id, req.session)) {
+      this.#requests.withSession(() => super.regenerate(req, callback));
+      return;
+    }
+    this.generate(req);
+    // A `genid` that repeats its ids: there may be a session of another request.
+    if (req.sessionID === id) this.destroy(id, callback);
+    else nextTick(callback);
+  }
+
+  /** Called by express-session for each session that it loads or reloads. */
   override createSession(req: Request, data: SessionData): session.Session & SessionData {
     const created = super.createSession(req, data);
-    const loaded = this.#loaded.get(data);
-    if (loaded) this.#loaded.set(created, loaded);
+    this.#requests.adopt(req.sessionID, data, created);
+    Object.defineProperty(created, "destroy", this.#destroy);
     return created;
   }
 
-  async #get(id: string): Promise<SessionData | null> {
-    const record = await this.sessions.load(id);
-    return record && this.#given(record, id);
-  }
-
-  async #set(id: string, session: SessionData): Promise<void> {
-    const loaded = this.#loadedOf(id, session);
-    const stored = toStored(session, loaded?.cookie);
-    const saving = this.sessions.save(id, stored, {
-      record: loaded?.record,
-      source: session,
-      ttl: lifeOf,
-    });
-    const { record } = await (loaded ? saving : this.#whileCreating(id, saving));
-    if (record) this.#loaded.set(session, { id, record, cookie: stored.cookie });
-    else this.#tellGone(id, "save");
-  }
-
-  async #rotate(before: SessionData, id: string, after: SessionData, newId: string): Promise<boolean> {
-    const loaded = this.#loadedOf(id, before);
-    if (!loaded) {
-      // It was never stored: there is no old id to end.
-      await this.#set(newId, after);
-      return true;
-    }
-    const stored = toStored(after, loaded.cookie);
-    const options = { record: loaded.record, source: before, newSource: after, ttl: lifeOf };
-    const { record } = await this.sessions.rotate(id, newId, stored, options);
-    if (record) this.#loaded.set(after, { id: newId, record, cookie: stored.cookie });
-    else this.#tellGone(id, "save");
-    return record !== null;
-  }
-
-  #isTouchNeedless(id: string, session: SessionData): boolean {
-    const loaded = this.#loadedOf(id, session);
-    return (
-      loaded !== undefined &&
-      this.#turns.isFree(session) &&
-      isSameCookie(loaded.cookie, session) &&
-      !this.sessions.isTouchDue(loaded.record, { ttl: lifeOf(loaded.record.data) })
-    );
-  }
-
-  async #touch(id: string, session: SessionData): Promise<void> {
-    const loaded = this.#loadedOf(id, session) ?? (await this.#load(id));
-    if (!loaded) return;
-    // express-session leaves the cookie out of its check for changes, so a new maxAge comes as a touch.
-    if (!isSameCookie(loaded.cookie, session)) return this.#set(id, session);
-    // Of the cookie that is stored: after a merge it may be another request's.
-    const { record } = await this.sessions.touch(id, loaded.record, { ttl: lifeOf(loaded.record.data) });
-    if (record) this.#loaded.set(session, { id, record, cookie: loaded.cookie });
-    else this.#tellGone(id, "touch");
-  }
-
-  async #destroy(id: string): Promise<void> {
-    // What is being created by a save that nobody waited for is to be found.
-    await this.#creating.get(id)?.catch(() => {});
-    await this.sessions.destroy(id);
-  }
-
-  async #whileCreating<T>(id: string, saving: Promise<T>): Promise<T> {
-    this.#creating.set(id, saving);
-    try {
-      return await saving;
-    } finally {
-      if (this.#creating.get(id) === saving) this.#creating.delete(id);
-    }
-  }
-
-  async #all(): Promise<SessionData[]> {
-    const list: SessionData[] = [];
-    for await (const record of this.sessions.all())
-      if (hasCookie(record.data)) list.push(this.#given(record, undefined));
-    return list;
-  }
-
-  /** A record's data as express-session is to see them; of a listed one there is no id. */
-  #given(record: SessionRecord<SessionData>, id: string | undefined): SessionData {
-    const { data } = record;
-    if (!hasCookie(data)) {
-      throw new SessionStoreError(
-        "ERR_SESSION_CORRUPT",
-        "The stored session has no cookie: it was not written by express-session.",
-      );
-    }
-    if (id !== undefined) this.#loaded.set(data, { id, record, cookie: { ...data.cookie } });
-    restoreExpiry(data.cookie, record.expiresAt);
-    return data;
-  }
-
-  async #load(id: string): Promise<Loaded | undefined> {
-    const record = await this.sessions.load(id);
-    return record ? this.#loaded.get(this.#given(record, id)) : undefined;
-  }
-
-  /** What is known of the session object, unless it is being stored under another id than it came from. */
-  #loadedOf(id: string, session: SessionData): Loaded | undefined {
-    const loaded = this.#loaded.get(session);
-    return loaded?.id === id ? loaded : undefined;
-  }
-
-  /** The record of what is gone is kept: a later save of the same object must not begin the session anew. */
-  #tellGone(id: string, operation: GoneEvent["operation"]): void {
-    const event: GoneEvent = { handle: this.sessions.handleOf(id), operation };
-    this.emit("gone", event);
-  }
-
   /**
-   * express-session calls `destroy` without a callback for `req.session.destroy()`, and drops the promise. That
-   * must not end the process; the error is told to whoever listens for it.
+   * `req.session.destroy()` calls `destroy` without a callback and drops the promise. A rejection must not end the
+   * process then.
    */
-  #answerOrTell(promise: Promise<void>, callback: Callback | undefined): Promise<void> | undefined {
-    if (!callback) {
-      promise.catch((error) => {
-        if (this.listenerCount("error") > 0) this.emit("error", error);
-      });
-    }
+  #answer(promise: Promise<void>, callback: Callback | undefined): Promise<void> | undefined {
+    if (typeof callback !== "function") promise.catch((error) => this.#emitError(error));
     return answer(promise, callback);
+  }
+
+  #emitError(error: Error): void {
+    if (this.listenerCount("error") > 0) this.emit("error", error);
   }
 }
 
-async function listOf<T>(items: AsyncIterable<T>): Promise<T[]> {
-  const list: T[] = [];
-  for await (const item of items) list.push(item);
-  return list;
+function missingGenerate(): never {
+  throw new TypeError("Expected the store to be used by express-session");
 }

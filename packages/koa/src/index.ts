@@ -1,13 +1,13 @@
 export {
   handleOf,
-  type MissedChanges,
-  openSessionStore,
-  type SessionChange,
+  type NatsConnectionLike,
+  type NatsConnectionSource,
   type SessionErrorCode,
+  SessionStore,
   SessionStoreError,
   type SessionStoreOptions,
-  type SessionStoreSource,
   type UserSession,
 } from "nats-session-store";
-export type { KoaSessionData } from "./life.js";
-export { type CallOptions, type GoneEvent, NatsStore, type NatsStoreEvents } from "./nats-store.js";
+export type { GoneEvent, SessionSource } from "nats-session-store/adapter";
+export { type CallOptions, NatsStore, type NatsStoreEvents } from "./nats-store.js";
+export type { KoaSessionData } from "./stored.js";
