@@ -1,0 +1,126 @@
+import { SessionStoreError } from "nats-session-store";
+import type { EntryInfo, SessionAdmin, StreamReport } from "nats-session-store/admin";
+import type { Command, Invocation } from "../command.js";
+import {
+  checkAge,
+  checkMirrors,
+  checkReplicas,
+  checkServer,
+  checkSettings,
+} from "../doctor/bucket-checks.js";
+import { exitCodeOf, type Finding, worst } from "../doctor/check.js";
+import { checkAccount, checkBytes, checkPayload } from "../doctor/headroom-checks.js";
+import {
+  checkClock,
+  checkFeed,
+  checkKeys,
+  checkPermissions,
+  checkTombstones,
+} from "../doctor/live-checks.js";
+import { printFindings } from "../doctor/report.js";
+
+/** How many entries are looked at. */
+const SAMPLE = 2000;
+
+export const doctor: Command = {
+  name: "doctor",
+  usage: "[--read-only]",
+  summary: "check server, bucket, permissions, feed, clock and headroom",
+  details:
+    "Ends with 0 (ok), 1 (warning), 2 (critical) or 3 (no server), as monitoring plugins do. To see the change feed " +
+    "work it writes one small entry, which replaces that of the time before; --read-only leaves that out.",
+  options: { "read-only": { type: "boolean", help: "write nothing; the change feed is not tried" } },
+  formats: ["table", "json", "prometheus"],
+
+  async run(invocation) {
+    const { format, terminal, connection } = invocation;
+    const findings = await examine(invocation);
+    await printFindings(findings, connection.bucket, format, terminal);
+    return exitCodeOf(worst(findings.map(({ status }) => status)));
+  },
+};
+
+async function examine({ values, connection }: Invocation): Promise<Finding[]> {
+  const admin = connection.admin();
+  const findings: Finding[] = [];
+  const check = async (name: string, find: () => Promise<Finding>) => {
+    findings.push(await find().catch((error) => failed(name, error)));
+  };
+
+  const server = await admin.server();
+  const plan = await admin.plan().catch((error) => {
+    // Without the stream's configuration there may still be permissions to tell of.
+    if (codeOf(error) === "ERR_SESSION_PERMISSION") return error as SessionStoreError;
+    throw error;
+  });
+  if (!(plan instanceof Error)) {
+    const ttls = plan.config.allow_msg_ttl === true;
+    await check("server", async () => checkServer(await admin.server(ttls)));
+    if (!plan.exists) {
+      const text = `there is no bucket "${connection.bucket}"; nats-sessions init makes it`;
+      return [...findings, { check: "bucket", status: "critical", text }];
+    }
+    findings.push(checkSettings(plan));
+  } else {
+    findings.push(checkServer(server), failed("settings", plan));
+  }
+  await check("permissions", async () => checkPermissions(await admin.tryPermissions()));
+
+  let stream: StreamReport | undefined;
+  await check("bucket", async () => {
+    stream = await admin.stream();
+    return checkAge(stream);
+  });
+  await check("mirrors", async () => checkMirrors(await admin.mirrors()));
+  await check("feed", async () => {
+    if (!values.has("read-only")) return checkFeed(await admin.tryFeed());
+    return { check: "feed", status: "unknown", text: "not tried: --read-only" };
+  });
+  await check("clock", async () => {
+    const sent = Date.now();
+    const position = await admin.position();
+    return checkClock(position, [sent, Date.now()]);
+  });
+  if (!stream) return findings;
+
+  const known = stream;
+  findings.push(checkReplicas(known), checkBytes(known));
+  let sample: Sample | undefined;
+  await check("tombstones", async () => {
+    sample = await sampleOf(admin, known);
+    return checkTombstones(sample.infos, sample.isAll);
+  });
+  const sizes = (sample?.infos ?? []).filter(({ kind }) => kind === "session").map(({ bytes }) => bytes);
+  findings.push(checkPayload(server, known, sizes.length > 0 ? Math.max(...sizes) : undefined));
+  await check("account", async () => checkAccount(await admin.account(known.replicas), known));
+  if (sample) {
+    const keys = connection.options.encryption?.keys ?? [];
+    findings.push(checkKeys(sample.infos, new Set(keys.map(({ id }) => id))));
+  }
+  return findings;
+}
+
+interface Sample {
+  readonly infos: readonly EntryInfo[];
+  readonly isAll: boolean;
+}
+
+async function sampleOf(admin: SessionAdmin, { entries }: StreamReport): Promise<Sample> {
+  if (entries > SAMPLE) return { infos: await admin.sample(SAMPLE), isAll: false };
+  const infos: EntryInfo[] = [];
+  for await (const batch of admin.entries()) infos.push(...batch);
+  return { infos, isAll: true };
+}
+
+/** What could not be checked for want of a permission is reported by the check of the permissions. */
+function failed(check: string, error: unknown): Finding {
+  const code = codeOf(error);
+  const text = error instanceof Error ? error.message : String(error);
+  if (code === "ERR_SESSION_PERMISSION") return { check, status: "unknown", text: `not checked: ${text}` };
+  if (code === "ERR_SESSION_NO_FEED") return { check, status: "warning", text: "there is no change feed" };
+  return { check, status: "critical", text: code === undefined ? text : `${text} (${code})` };
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof SessionStoreError ? error.code : undefined;
+}
