@@ -1,7 +1,7 @@
 import { jetstreamManager } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
 import type { NatsConnection } from "@nats-io/transport-node";
-import { openSessionStore } from "nats-session-store";
+import { SessionStore } from "nats-session-store";
 import { deleteBucket } from "../bucket.js";
 import type { Step } from "../tour.js";
 
@@ -14,7 +14,7 @@ export const step: Step = {
   async run({ nc, say }) {
     await deleteBucket(nc, bucket);
     // The store creates its bucket: history 1, a TTL per key with markers, and a feed of changes.
-    const store = await openSessionStore(nc, { bucket, ttl: 1_800_000, touchAfter: 0 });
+    const store = await SessionStore.open(nc, { bucket, ttl: 1_800_000, touchAfter: 0 });
     try {
       // The feed is a plain subscription: the server repeats the headers of each write, without the value.
       const feed = nc.subscribe(`session-changes.${bucket}.>`, { max: 4 });
