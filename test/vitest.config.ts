@@ -18,8 +18,13 @@ export default defineConfig({
     include: ["**/*.test.ts"],
     // Most tests wait for servers and for time: two at once take little more than one.
     maxWorkers: 2,
-    // They take minutes: `npm run test:faults` runs them, and longer forms of the other fault tests.
-    exclude: [...configDefaults.exclude, "faults/{applications,cluster,soak}.test.ts"],
+    // They take minutes: `npm run test:system` runs them, and longer forms of the other fault tests.
+    exclude: [
+      ...configDefaults.exclude,
+      "system/faults/applications.test.ts",
+      "system/cluster/faults.test.ts",
+      "system/soak.test.ts",
+    ],
     // For a hang: a machine that is busy with other things takes many times what they need.
     testTimeout: 120_000,
     hookTimeout: 180_000,

@@ -42,7 +42,7 @@ export async function measure(servers, { sessions, rounds, operations, profile }
       [`count(), ${sessions} sessions`]: { "ms/call": rounded(countMany) },
       "count({ exact: true })": seconds(times.exact),
       "all()": seconds(times.all),
-      "ids()": seconds(times.ids),
+      "handles()": seconds(times.handles),
     },
     figures: [
       atMost(50, "MB of heap and buffers more after all()", growth.after),

@@ -10,7 +10,10 @@ const KV = "kv.get of @nats-io/kv";
 
 /** Issue D: the stores' operations without HTTP, as express-session calls them, and a load beside `kv.get`. */
 export async function measure(servers, { rounds, operations, sessions, profile }) {
-  const variants = await startVariants(servers, ({ kind }) => kind !== "none");
+  const variants = await startVariants(
+    servers,
+    ({ kind, framework }) => kind !== "none" && framework !== "koa",
+  );
   const nats = variants.find(({ name }) => name === PLAIN);
   const start = async (name, pid, file, settings) => ({
     ...(await startClient(name, { file, settings: { ...settings, sessions }, profile })),

@@ -3,6 +3,8 @@ import { NatsStore } from "connect-nats";
 import connectPgSimple from "connect-pg-simple";
 import { RedisStore } from "connect-redis";
 import session from "express-session";
+import koaRedis from "koa-redis";
+import { NatsStore as KoaNatsStore } from "koa-session-nats";
 import pg from "pg";
 import { createClient } from "redis";
 
@@ -15,7 +17,9 @@ export const packages = [
   "redis",
   "connect-pg-simple",
   "pg",
-  "autocannon",
+  "koa",
+  "koa-session",
+  "koa-redis",
 ];
 
 const kinds = {
@@ -37,6 +41,23 @@ const kinds = {
       close: async () => {
         await store.close();
         await pool.end();
+      },
+    };
+  },
+
+  "koa-redis": async (url) => {
+    const store = koaRedis({ url });
+    return { store, close: () => store.quit() };
+  },
+
+  "koa-nats": async (url, options) => {
+    const nc = await connect({ servers: url });
+    const store = await KoaNatsStore.open(nc, options);
+    return {
+      store,
+      close: async () => {
+        await store.close();
+        await nc.close();
       },
     };
   },

@@ -50,13 +50,13 @@ export async function measure(servers, { sessions, rounds, operations, profile }
   const columns = ({ cpu, rate }) => ({ "CPU µs/op": rounded(cpu), "op/s": Math.round(rate) });
   return {
     medians: {
-      [`listOf, ${OWN} sessions among ${sessions} of others`]: { "ms/call": rounded(list) },
+      [`listByUser, ${OWN} sessions among ${sessions} of others`]: { "ms/call": rounded(list) },
       load: { "ms/call": rounded(load) },
       "a save until its event in another process": { "ms/call": rounded(median(delays)) },
       ...Object.fromEntries(savers.map(({ name }) => [name, columns(results[name])])),
     },
     figures: [
-      atMost(3, `listOf of ${OWN} sessions among ${sessions} / load`, list / load),
+      atMost(3, `listByUser of ${OWN} sessions among ${sessions} / load`, list / load),
       atMost(5, "ms from a save to its event in another process", median(delays)),
       atMost(1.1, "CPU of save with `user` and feed / without", withUsers.cpu / without.cpu),
       atMost(1.1, "time of save with `user` and feed / without", without.rate / withUsers.rate),

@@ -1,17 +1,22 @@
-import { resolveOptions } from "../../packages/core/dist/options.js";
+import { resolveOptions } from "../../packages/core/dist/resolve-options.js";
 
 /** The store that the others are compared with. */
 export const BASE = "connect-redis";
 export const POSTGRES = "connect-pg-simple";
 export const PLAIN = "connect-nats";
 export const CACHED = "connect-nats, cache";
+export const AOF = `${BASE}, append-only file`;
+export const KOA_BASE = "koa-redis";
+export const KOA_PLAIN = "koa-session-nats";
+export const KOA_CACHED = "koa-session-nats, cache";
 
 /**
  * What is measured side by side, each with its default settings.
  *
  * @typedef {object} Variant
  * @property {string} name
- * @property {"none" | "memory" | "redis" | "postgres" | "nats"} kind which store, see stores.mjs
+ * @property {"express" | "koa"} [framework]
+ * @property {"none" | "memory" | "redis" | "postgres" | "nats" | "koa-redis" | "koa-nats"} kind which store, see stores.mjs
  * @property {import("./servers/index.mjs").Kind} [server]
  * @property {object} [options] of the store
  * @property {string} touch what a request that only reads makes it store
@@ -23,7 +28,7 @@ const all = [
   { name: "MemoryStore", kind: "memory", touch: "the new expiry, each time" },
   { name: BASE, kind: "redis", server: "redis", touch: "the new expiry, each time" },
   {
-    name: `${BASE}, append-only file`,
+    name: AOF,
     kind: "redis",
     server: "redis-aof",
     touch: "the new expiry, each time",
@@ -36,6 +41,16 @@ const all = [
     server: "nats",
     options: { cache: true },
     touch: "the new expiry, once a minute",
+  },
+  { name: KOA_BASE, framework: "koa", kind: "koa-redis", server: "redis", touch: "nothing" },
+  { name: KOA_PLAIN, framework: "koa", kind: "koa-nats", server: "nats", touch: "nothing" },
+  {
+    name: KOA_CACHED,
+    framework: "koa",
+    kind: "koa-nats",
+    server: "nats",
+    options: { cache: true },
+    touch: "nothing",
   },
 ];
 
@@ -51,7 +66,7 @@ export async function startVariants(servers, wanted = () => true) {
   const variants = [];
   for (const variant of all.filter(wanted)) {
     const { name, kind, server: serverKind, options = {} } = variant;
-    const unknown = kind === "nats" && Object.keys(options).find((option) => !isKnown(option));
+    const unknown = kind.endsWith("nats") && Object.keys(options).find((option) => !isKnown(option));
     if (unknown) {
       servers.missing.add(
         `"${name}" is not measured: this version of the store has no option \`${unknown}\``,
@@ -62,7 +77,7 @@ export async function startVariants(servers, wanted = () => true) {
     const server = started.get(serverKind);
     if (serverKind && !server) continue;
     const settings = { kind, url: server?.url, options };
-    if (kind === "nats") settings.options = { ...options, bucket: name.replace(/[^a-z]+/g, "-") };
+    if (kind.endsWith("nats")) settings.options = { ...options, bucket: name.replace(/[^a-z]+/g, "-") };
     variants.push({ ...variant, settings, pid: server?.pid });
   }
   return variants;

@@ -87,6 +87,27 @@ describe.skipIf(chromiumPath === undefined)("the devices page in Chromium", { ti
     expect(await one.page.getByRole("status").textContent()).toBe("Signed in: Firefox on Linux (Koa). ");
   });
 
+  test("says what has ended where it stood, and times in the visitor's zone", async () => {
+    const { page } = await Visitor.atDevices(browser, express, { timezoneId: "Asia/Tokyo" });
+    await Visitor.atDevices(browser, koa, { userAgent: agents.firefox });
+    await Visitor.atDevices(browser, koa, { userAgent: agents.iPhone });
+    await row(page, "Safari on iOS").waitFor();
+    const since = row(page, "Firefox on Linux").locator(".since time");
+    expect(await since.textContent()).toBe("just now");
+    const moment = new Date((await since.getAttribute("datetime")) ?? "");
+    const hour = moment.toLocaleTimeString("en-GB", { timeZone: "Asia/Tokyo", timeStyle: "short" });
+    expect(await since.getAttribute("title")).toContain(hour);
+
+    await row(page, "Safari on iOS").getByRole("button").click();
+    const note = page.locator("#devices .note", { hasText: "Signed out: Safari on iOS (Koa)" });
+    await note.waitFor();
+    // The list is fetched once more when the event comes, and the note stays.
+    const around = () =>
+      page.locator("#devices ul > li").evaluateAll((rows) => rows.map((one) => one.className));
+    await expect.poll(around, { timeout: patience }).toEqual(["", "note ", ""]);
+    expect(await page.getByRole("listitem").count()).toBe(2);
+  });
+
   test("works by keyboard, and the focus stays where it is when the list changes", async () => {
     const person = await Visitor.atDevices(browser, koa, { userAgent: agents.firefox });
     const { page } = person;
@@ -108,6 +129,8 @@ describe.skipIf(chromiumPath === undefined)("the devices page in Chromium", { ti
     await row(page, "Chrome on Linux").waitFor({ state: "detached" });
     expect(await focused(page)).toContain("Sign out this device");
     await tabTo(page, "Sign out everywhere");
+    await page.keyboard.press("Enter");
+    await tabTo(page, "Yes, sign out everywhere");
     await page.keyboard.press("Enter");
     await page.waitForURL("**/sign-in");
     expect(person.complaints).toEqual([]);

@@ -46,7 +46,7 @@ export class Visitor {
     await page.getByLabel("User name").fill("ada");
     await page.getByLabel("Password").fill("lovelace");
     await page.getByRole("button", { name: "Sign in" }).click();
-    await page.getByRole("link", { name: "Where else you are signed in" }).click();
+    await page.getByRole("link", { name: "where you are signed in" }).click();
     await page.waitForURL("**/devices");
     if (options.javaScriptEnabled !== false) await following(page);
     return visitor;

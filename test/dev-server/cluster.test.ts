@@ -15,8 +15,8 @@ const patience = { timeout: 60_000, interval: 50 };
 describe.each([
   { name: "the default server", options: async () => ({}), available: true, old: false },
   {
-    name: "Debian bookworm's server (2.9)",
-    options: async () => ({ binary: (await debianNatsServer("bookworm")).path }),
+    name: "Debian trixie's server (2.10)",
+    options: async () => ({ binary: (await debianNatsServer("trixie")).path }),
     available: hasApt,
     old: true,
   },

@@ -11,10 +11,10 @@ import { answered } from "../support/answered.js";
 
 /** What the tests use of a `SessionStore`, whatever data it holds. */
 export interface Sessions {
-  ids(): AsyncIterable<string>;
+  handles(): AsyncIterable<string>;
   load(id: string): Promise<SessionRecord<object> | null>;
   save(id: string, data: object, options?: { record?: unknown; ttl?: unknown }): Promise<unknown>;
-  listOf(user: string): AsyncIterable<UserSession<object>>;
+  listByUser(user: string): AsyncIterable<UserSession<object>>;
   clear(): Promise<void>;
 }
 

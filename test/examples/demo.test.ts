@@ -8,7 +8,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Browser, visitsOf } from "./browser.js";
 import { descendantsOf, isAlive, type RunningProcess } from "./processes.js";
 
-const demoScript = fileURLToPath(new URL("../../examples/demo.mjs", import.meta.url));
+const demoScript = fileURLToPath(new URL("../../examples/demo/main.mjs", import.meta.url));
 let dataDir: string;
 let demos: ChildProcess[];
 
@@ -32,7 +32,7 @@ function spawnDemo(env: NodeJS.ProcessEnv = {}): ChildProcess & { text: string }
   const { NATS_URL: _, ...inherited } = process.env;
   const child = spawn(process.execPath, [demoScript], {
     env: { ...inherited, DEMO_DATA: dataDir, EXPRESS_PORT: "0", KOA_PORT: "0", ...env },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: "pipe",
   });
   const demo = Object.assign(child, { text: "" });
   for (const stream of [child.stdout, child.stderr]) {
@@ -93,6 +93,26 @@ test("everything stops and starts again, and whoever signed in still is", { time
   const secretFile = join(dataDir, "session-secret");
   expect((await stat(secretFile)).mode & 0o777).toBe(0o600);
   expect(first.output() + second.output()).not.toContain((await readFile(secretFile, "utf8")).trim());
+});
+
+test("Enter freezes the server and lets it go on, and a frozen one can be stopped", {
+  timeout: 240_000,
+}, async () => {
+  const demo = await startDemo();
+  const [browser] = demo.urls.map((url) => new Browser(url)) as [Browser, Browser];
+  await browser.signIn();
+  demo.process.stdin?.write("\n");
+  await vi.waitFor(() => expect(demo.output()).toContain("NATS is frozen"), 20_000);
+  expect((await browser.get("/")).status).toBe(503);
+  demo.process.stdin?.write("\n");
+  await vi.waitFor(() => expect(demo.output()).toContain("NATS goes on"), 20_000);
+  await vi.waitFor(async () => expect((await browser.get("/")).status).toBe(200), 20_000);
+
+  const processes = await descendantsOf(demo.process.pid);
+  demo.process.stdin?.write("\n");
+  await vi.waitFor(() => expect(demo.output()).toMatch(/frozen[\s\S]*frozen/), 20_000);
+  expect(await stopDemo(demo, "SIGINT")).toBe(0);
+  await expectGone(processes);
 });
 
 test("nothing outlives a demo that is killed, and its data can be used again", {

@@ -142,9 +142,21 @@ describe.each(loginExamples)("events of the $framework app's devices page", (exa
     await stream.told({ type: "destroyed", handle });
   });
 
+  test("say that the connection is down, and that it is up again", async () => {
+    const stream = await open(browser);
+    await server.kill();
+    try {
+      await stream.told({ type: "cut" });
+    } finally {
+      await server.restart();
+    }
+    await stream.told({ type: "resumed" });
+    expect(await isSignedIn(browser)).toBe(true);
+  });
+
   async function sessionsOf(user: string, handle: string | undefined) {
     const found = [];
-    for await (const session of here.sessions.listOf(user))
+    for await (const session of here.sessions.listByUser(user))
       if (session.handle === handle) found.push(session);
     return found;
   }

@@ -107,7 +107,7 @@ describe.each(loginExamples)("the devices of the $framework app", (example) => {
     await anonymous.get("/sign-in");
 
     const foreign = [await handleOfThis(grace)];
-    for await (const handle of here.sessions.ids()) foreign.push(handle);
+    for await (const handle of here.sessions.handles()) foreign.push(handle);
     const own = await handleOfThis(browser);
     const strange = [
       "",
@@ -210,7 +210,7 @@ describe.each(loginExamples)("the devices of the $framework app", (example) => {
 
   async function liveHandles(): Promise<string[]> {
     const handles: string[] = [];
-    for await (const handle of here.sessions.ids()) handles.push(handle);
+    for await (const handle of here.sessions.handles()) handles.push(handle);
     return handles.sort();
   }
 });

@@ -263,7 +263,7 @@ describe.each(loginExamples)("the $framework login app", (example) => {
 
   async function liveIds(): Promise<string[]> {
     const handles: string[] = [];
-    for await (const handle of app.sessions.ids()) handles.push(handle);
+    for await (const handle of app.sessions.handles()) handles.push(handle);
     return handles;
   }
 

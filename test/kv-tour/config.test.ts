@@ -2,7 +2,7 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
 import { Config, type ConfigOptions } from "example-kv-tour";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { BadNetwork } from "../faults/support/bad-network.js";
+import { BadNetwork } from "../support/bad-network.js";
 import { newBucket } from "../support/variants.js";
 import { until } from "../support/wait.js";
 import { type OwnServer, reconnected, startOwnServer, stateOf, take, Worker } from "./support.js";

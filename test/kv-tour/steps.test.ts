@@ -176,7 +176,7 @@ test("sessions: the raw entry, its headers and TTL, a merge, a logout, the feed"
   ).toEqual([
     "create  revision 1, after 0",
     "update  revision 2, after 1",
-    "update  revision 3, after 2",
+    "merge   revision 3, after 2",
     "destroy revision 4, after 3",
   ]);
 });

@@ -27,11 +27,11 @@ async function startOldServer(): Promise<NatsServer | undefined> {
   // The matrix tries one server at a time.
   if (process.env.SESSION_TEST_OLD_SERVER === "none") return undefined;
   try {
-    const { path } = await debianNatsServer("bookworm");
+    const { path } = await debianNatsServer("trixie");
     return await startNatsServer({ binary: path, timeout: 60_000 });
   } catch (error) {
     if (process.env.CI) throw error;
-    console.warn(`No nats-server 2.9, its tests are left out: ${(error as Error).message}`);
+    console.warn(`No nats-server 2.10, its tests are left out: ${(error as Error).message}`);
     return undefined;
   }
 }

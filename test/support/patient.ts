@@ -1,7 +1,7 @@
 import {
-  openSessionStore,
+  type NatsConnectionSource,
   type SessionData,
-  type SessionStore,
+  SessionStore,
   type SessionStoreOptions,
 } from "nats-session-store";
 
@@ -13,8 +13,8 @@ export const PATIENCE = 30_000;
 
 /** Opens a store with a `timeout` that no busy machine exceeds, unless the options give another. */
 export function openPatient<T extends object = SessionData>(
-  nc: Parameters<typeof openSessionStore>[0],
+  nc: NatsConnectionSource,
   options?: SessionStoreOptions,
 ): Promise<SessionStore<T>> {
-  return openSessionStore<T>(nc, { timeout: PATIENCE, ...options });
+  return SessionStore.open<T>(nc, { timeout: PATIENCE, ...options });
 }

@@ -6,9 +6,9 @@ export async function until(
   condition: () => boolean | Promise<boolean>,
   timeout = 30_000,
 ): Promise<void> {
-  const end = Date.now() + timeout;
+  const end = performance.now() + timeout;
   while (!(await condition())) {
-    if (Date.now() > end) throw new Error(`Waited ${timeout} ms in vain for: ${what}`);
+    if (performance.now() > end) throw new Error(`Waited ${timeout} ms in vain for: ${what}`);
     await sleep(10);
   }
 }

@@ -1,101 +1,104 @@
-import autocannon from "autocannon";
-import { inFlight } from "../harness/in-flight.mjs";
+import { cookiesIn, RawConnection } from "../harness/raw-http.mjs";
 
 /** Requests that a page makes at once. */
 const BURST = 10;
 
-/** Of each connection the requests that it repeats. `cookies` are those of the browsers that are signed in. */
+/** What each connection repeats. `own` are the cookies of the browsers that this connection stands for. */
 const workloads = {
-  read: ({ cookies, connection, connections }) =>
-    every(cookies, connection, connections).map((cookie) => ({ path: "/read", headers: { cookie } })),
+  read: (connection, own) => eachInTurn(own, (cookie) => connection.request("GET", "/read", cookie)),
 
-  write: ({ cookies, connection, connections }) =>
-    every(cookies, connection, connections).map((cookie) => ({ path: "/write", headers: { cookie } })),
+  write: (connection, own) => eachInTurn(own, (cookie) => connection.request("GET", "/write", cookie)),
 
-  "sign in and out": () => [
-    {
-      method: "POST",
-      path: "/sign-in",
-      onResponse: (_status, _body, context, headers) => {
-        context.cookie = cookieOf(headers["Set-Cookie"] ?? headers["set-cookie"]);
-      },
-    },
-    {
-      method: "POST",
-      path: "/sign-out",
-      setupRequest: (request, { cookie = "" }) => ({ ...request, headers: { cookie } }),
-    },
-  ],
-
-  // Of each ten connections that make a browser, whichever is free takes the page's next request, so that a
-  // page's requests are under way together and each page is another browser's.
-  "page burst": ({ cookies, connection, connections, pages }) => {
-    const browser = Math.floor(connection / BURST);
-    const own = every(cookies, browser, connections / BURST);
-    pages[browser] ??= 0;
-    return [
-      {
-        path: "/read",
-        setupRequest: (request) => {
-          const cookie = own[Math.floor(pages[browser]++ / BURST) % own.length];
-          return { ...request, headers: { cookie } };
-        },
-      },
-    ];
+  "sign in and out": (connection) => {
+    let cookie = "";
+    return async () => {
+      if (cookie === "") cookie = cookiesIn(await connection.request("POST", "/sign-in", ""));
+      else {
+        await connection.request("POST", "/sign-out", cookie);
+        cookie = "";
+      }
+    };
   },
 };
 
 /** Load on an application, in a process of its own: the browsers. */
 export async function open({ url, browsers }) {
-  const cookies = new Array(browsers).fill("");
+  const cookies = [];
   return {
-    signIn: () =>
-      inFlight(16, browsers, async (index) => {
-        const response = await fetch(`${url}/sign-in`, { method: "POST" });
-        await response.text();
-        if (!response.ok) throw new Error(`Signing in: ${response.status}`);
-        cookies[index] = cookieOf(response.headers.getSetCookie());
-      }),
+    signIn: async () => {
+      await onConnections(url, 16, (connection) => async () => {
+        if (cookies.length >= browsers) return false;
+        const index = cookies.push("") - 1;
+        cookies[index] = cookiesIn(await connection.request("POST", "/sign-in", ""));
+      });
+    },
 
-    /** How many requests were answered in how many seconds, and the times in ms that half and 99 % took at most. */
-    run: async ({ workload, connections, seconds }) => {
+    /**
+     * Runs a workload for some seconds, or for a number of requests.
+     * @returns how many requests were answered in how many seconds, and the times in ms that half and 99 % took at
+     * most
+     */
+    run: async ({
+      workload,
+      connections,
+      seconds = Number.POSITIVE_INFINITY,
+      requests = Number.POSITIVE_INFINITY,
+    }) => {
       const times = [];
-      const pages = [];
-      const statuses = new Set();
-      let connection = 0;
-      const start = performance.now();
-      let last = start;
-      const load = autocannon({
-        url,
-        connections,
-        duration: seconds,
-        sampleInt: 100,
-        excludeErrorStats: true,
-        setupClient: (client) => {
-          client.setRequests(workloads[workload]({ cookies, connection: connection++, connections, pages }));
-        },
+      const end = performance.now() + seconds * 1000;
+      const started = performance.now();
+      const repeat = workload === "page burst" ? pagesOf(cookies) : undefined;
+      await onConnections(url, connections, (connection, n) => {
+        const own = cookies.filter((_, index) => index % connections === n);
+        const next = repeat ? repeat(connection, n) : workloads[workload](connection, own);
+        return async () => {
+          const start = performance.now();
+          if (start >= end || times.length >= requests) return false;
+          await next();
+          times.push(performance.now() - start);
+        };
       });
-      load.on("response", (_client, status, _bytes, time) => {
-        times.push(time);
-        statuses.add(status);
-        last = performance.now();
-      });
-      const { errors } = await load;
-      if (errors > 0 || [...statuses].some((status) => status !== 200)) {
-        throw new Error(`${errors} requests failed; the answers were ${[...statuses]}`);
-      }
+      const took = (performance.now() - started) / 1000;
       times.sort((a, b) => a - b);
-      const upTo = (share) => times[Math.ceil(times.length * share) - 1];
-      return { requests: times.length, seconds: (last - start) / 1000, p50: upTo(0.5), p99: upTo(0.99) };
+      const upTo = (share) => times[Math.max(0, Math.ceil(times.length * share) - 1)];
+      return { requests: times.length, seconds: took, p50: upTo(0.5), p99: upTo(0.99) };
     },
     close: async () => {},
   };
 }
 
-function every(list, first, step) {
-  return list.filter((_, index) => index % step === first);
+/**
+ * Of each ten connections that make a browser, the one that is free takes the page's next request, so that a page's
+ * requests are under way together and each page is another browser's.
+ */
+function pagesOf(cookies) {
+  const pages = [];
+  return (connection, n) => {
+    const browser = Math.floor(n / BURST);
+    return () => {
+      const request = pages[browser] ?? 0;
+      pages[browser] = request + 1;
+      const page = Math.floor(request / BURST) * 8 + browser;
+      return connection.request("GET", "/read", cookies[page % cookies.length]);
+    };
+  };
 }
 
-function cookieOf(header) {
-  return [header].flat()[0]?.split(";", 1)[0];
+/** Opens connections and repeats on each what `start` gives, until that gives false. */
+async function onConnections(url, count, start) {
+  const connections = await Promise.all(Array.from({ length: count }, () => RawConnection.open(url)));
+  const results = await Promise.allSettled(
+    connections.map(async (connection, n) => {
+      const next = start(connection, n);
+      while ((await next()) !== false);
+    }),
+  );
+  for (const connection of connections) connection.close();
+  const failed = results.find(({ status }) => status === "rejected");
+  if (failed) throw failed.reason;
+}
+
+function eachInTurn(list, task) {
+  let next = 0;
+  return () => task(list[next++ % list.length]);
 }

@@ -1,5 +1,5 @@
 import { connect } from "@nats-io/transport-node";
-import { openSessionStore } from "nats-session-store";
+import { SessionStore } from "nats-session-store";
 import { EXPECTED, tapped } from "./capture.mjs";
 
 const ID = "the session that everybody changes";
@@ -11,7 +11,7 @@ export async function open({ url, bucket, first, clients }) {
   const count = ({ headers }) => {
     if (headers.some(([name]) => name === EXPECTED)) writes++;
   };
-  const stores = await Promise.all(connections.map((nc) => openSessionStore(tapped(nc, count), { bucket })));
+  const stores = await Promise.all(connections.map((nc) => SessionStore.open(tapped(nc, count), { bucket })));
 
   return {
     begin: async (all) => {

@@ -1,12 +1,12 @@
 import { Kvm } from "@nats-io/kv";
 import { connect } from "@nats-io/transport-node";
-import { openSessionStore } from "nats-session-store";
+import { SessionStore } from "nats-session-store";
 import { fill, idOf } from "./sessions.mjs";
 
 /** `kv.get` of the official client for the entries of many sessions; what it gives is not parsed. */
 export async function open({ url, bucket, sessions }) {
   const nc = await connect({ servers: url });
-  const store = await openSessionStore(nc, { bucket });
+  const store = await SessionStore.open(nc, { bucket });
   await fill(store, sessions);
   const keys = Array.from({ length: sessions }, (_, index) => `s.${store.handleOf(idOf(index))}`);
   const kv = await new Kvm(nc).open(bucket);

@@ -1,5 +1,5 @@
 import { connect } from "@nats-io/transport-node";
-import { openSessionStore } from "nats-session-store";
+import { SessionStore } from "nats-session-store";
 import { fill } from "./sessions.mjs";
 
 const MB = 2 ** 20;
@@ -10,7 +10,7 @@ const LOOK = 10_000;
 /** Lists and counts the sessions of a bucket; times in ms. */
 export async function open({ url, bucket, sessions }) {
   const nc = await connect({ servers: url });
-  const store = await openSessionStore(nc, { bucket, timeout: 10_000 });
+  const store = await SessionStore.open(nc, { bucket, timeout: 10_000 });
 
   const timed = async (action) => {
     const start = performance.now();
@@ -36,7 +36,7 @@ export async function open({ url, bucket, sessions }) {
     },
     exact: () => timed(() => store.count({ exact: true })),
     all: () => timed(() => lengthOf(store.all())),
-    ids: () => timed(() => lengthOf(store.ids())),
+    handles: () => timed(() => lengthOf(store.handles())),
 
     /** By how many MB the heap is larger when `all()` has been iterated, and when it was largest meanwhile. */
     growth: async () => {

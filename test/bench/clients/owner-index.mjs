@@ -1,12 +1,12 @@
 import { connect } from "@nats-io/transport-node";
-import { openSessionStore } from "nats-session-store";
+import { SessionStore } from "nats-session-store";
 import { inFlight } from "../harness/in-flight.mjs";
 import { fill, idOf } from "./sessions.mjs";
 
 /** An index of a user's sessions, as subjects `u.<owner>.<handle>`, beside many of other users. */
 export async function open({ url, bucket, sessions, owned, how }) {
   const nc = await connect({ servers: url });
-  const store = await openSessionStore(nc, { bucket, timeout: 10_000 });
+  const store = await SessionStore.open(nc, { bucket, timeout: 10_000 });
   const filter = `$KV.${bucket}.u.owner0.*`;
   const inbox = `_INBOX.${bucket}.${how}`;
   const request = (subject, payload) => nc.request(subject, JSON.stringify(payload), { timeout: 10_000 });

@@ -1,6 +1,6 @@
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
-import { openSessionStore } from "nats-session-store";
+import { SessionStore } from "nats-session-store";
 import { EXPECTED, tapped } from "./capture.mjs";
 import { fill, idOf, sessionData } from "./sessions.mjs";
 
@@ -15,7 +15,7 @@ export async function plannedWrites(url, bucket, sessions) {
   const tap = tapped(nc, (published) => {
     if (listening) writes.push(published);
   });
-  const store = await openSessionStore(tap, { bucket });
+  const store = await SessionStore.open(tap, { bucket });
   const records = await fill(store, sessions);
   listening = true;
   for (const [index, record] of records.entries()) {

@@ -1,5 +1,5 @@
 import { connect } from "@nats-io/transport-node";
-import { openSessionStore } from "nats-session-store";
+import { SessionStore } from "nats-session-store";
 import { tapped } from "./capture.mjs";
 import { fill, idOf } from "./sessions.mjs";
 
@@ -11,7 +11,7 @@ export async function readRequests(url, bucket, sessions) {
   const tap = tapped(nc, (published) => {
     if (listening) requests.push(published);
   });
-  const store = await openSessionStore(tap, { bucket });
+  const store = await SessionStore.open(tap, { bucket });
   await fill(store, sessions);
   listening = true;
   for (let index = 0; index < sessions; index++) await store.load(idOf(index));

@@ -1,5 +1,5 @@
 import { connect } from "@nats-io/transport-node";
-import { openSessionStore } from "nats-session-store";
+import { SessionStore } from "nats-session-store";
 import { inFlight } from "../harness/in-flight.mjs";
 import { idOf, sessionData } from "./sessions.mjs";
 
@@ -9,7 +9,7 @@ const STRIDE = 7919;
 /** Sessions that become more and more, and how long single operations take among them. */
 export async function open({ url, bucket, timeout }) {
   const nc = await connect({ servers: url, maxReconnectAttempts: -1, reconnectTimeWait: 20 });
-  const store = await openSessionStore(nc, { bucket, timeout });
+  const store = await SessionStore.open(nc, { bucket, timeout });
   let sessions = 0;
   let next = 0;
   const anyId = () => idOf((next++ * STRIDE) % sessions);

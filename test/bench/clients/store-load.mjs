@@ -1,11 +1,11 @@
 import { connect } from "@nats-io/transport-node";
-import { openSessionStore } from "nats-session-store";
+import { SessionStore } from "nats-session-store";
 import { fill, idOf } from "./sessions.mjs";
 
 /** `load` of many sessions, one after the other. */
 export async function open({ url, bucket, sessions }) {
   const nc = await connect({ servers: url });
-  const store = await openSessionStore(nc, { bucket });
+  const store = await SessionStore.open(nc, { bucket });
   await fill(store, sessions);
   const ids = Array.from({ length: sessions }, (_, index) => idOf(index));
   return {

@@ -1,6 +1,6 @@
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
-import { openSessionStore } from "nats-session-store";
+import { SessionStore } from "nats-session-store";
 import { repeatedSave } from "./repeated-save.mjs";
 
 /**
@@ -9,7 +9,7 @@ import { repeatedSave } from "./repeated-save.mjs";
  */
 export async function open({ url, bucket, sessions, withUsers }) {
   const nc = await connect({ servers: url });
-  const opened = () => openSessionStore(nc, { bucket, ...(withUsers ? { user: ownerOf } : {}) });
+  const opened = () => SessionStore.open(nc, { bucket, ...(withUsers ? { user: userOf } : {}) });
   let store = await opened();
   if (!withUsers) {
     const { streams } = await jetstreamManager(nc);
@@ -22,6 +22,6 @@ export async function open({ url, bucket, sessions, withUsers }) {
   return { operation: await repeatedSave(store, sessions), close: () => nc.close() };
 }
 
-function ownerOf({ user }) {
+function userOf({ user }) {
   return String(user.id);
 }

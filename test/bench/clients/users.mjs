@@ -1,5 +1,5 @@
 import { connect } from "@nats-io/transport-node";
-import { openSessionStore } from "nats-session-store";
+import { SessionStore } from "nats-session-store";
 import { inFlight } from "../harness/in-flight.mjs";
 import { idOf, sessionData } from "./sessions.mjs";
 
@@ -8,7 +8,7 @@ const OWN = "somebody with many devices";
 /** Lists a user's sessions among those of others, loads others, writes and follows changes; times in ms. */
 export async function open({ url, bucket, sessions, own }) {
   const nc = await connect({ servers: url });
-  const store = await openSessionStore(nc, { bucket, timeout: 10_000, user: ({ user }) => String(user.id) });
+  const store = await SessionStore.open(nc, { bucket, timeout: 10_000, user: ({ user }) => String(user.id) });
   const told = new Map();
 
   return {
@@ -19,13 +19,13 @@ export async function open({ url, bucket, sessions, own }) {
       await inFlight(own, own, (index) => store.save(`own ${index}`, mine));
     },
 
-    /** Times of each `listOf` and of each `load`, in turn. */
+    /** Times of each `listByUser` and of each `load`, in turn. */
     list: async (times) => {
       const result = { list: [], load: [] };
       for (let i = 0; i < times; i++) {
         const start = now();
         let count = 0;
-        for await (const _ of store.listOf(OWN)) count++;
+        for await (const _ of store.listByUser(OWN)) count++;
         const listed = now();
         const record = await store.load(idOf(i % sessions));
         result.load.push(now() - listed);

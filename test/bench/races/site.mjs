@@ -4,8 +4,8 @@ import session from "express-session";
 
 /** A site in which each request does what its scenario tells it to do with the session, and when. */
 export class Site {
-  /** @type {((req: express.Request) => unknown)[]} */
-  #actions = [];
+  /** @type {((request: import("../../overlaps/scenarios.mjs").Request) => unknown)[]} */
+  #steps = [];
   #server;
 
   /**
@@ -24,8 +24,8 @@ export class Site {
         cookie: { maxAge },
       }),
     );
-    app.get("/:action", async (req, res) => {
-      await site.#actions[Number(req.params.action)](req);
+    app.get("/:step", async (req, res) => {
+      await site.#steps[Number(req.params.step)](requestOf(req));
       res.send("done");
     });
     app.use((error, _req, res, next) => (res.headersSent ? next(error) : res.status(500).end()));
@@ -37,22 +37,13 @@ export class Site {
   /** A browser whose user has signed in. */
   async signIn(data = {}) {
     const browser = new Browser(this);
-    await browser.send((req) => Object.assign(req.session, { user: "ada", ...data }));
+    await browser.send(({ session }) => Object.assign(session, { user: "ada" }, data));
     return browser;
   }
 
-  /** What the session of a cookie holds; `undefined` when that session is over. */
-  async look(cookie) {
-    let found;
-    await this.request(cookie, ({ session }) => {
-      if (session.user) found = { ...session };
-    });
-    return found;
-  }
-
   /** @returns {Promise<string>} the cookie from the answer, or the one that was sent */
-  async request(cookie, action) {
-    const index = this.#actions.push(action) - 1;
+  async request(cookie, step) {
+    const index = this.#steps.push(step) - 1;
     const { port } = this.#server.address();
     const response = await fetch(`http://127.0.0.1:${port}/${index}`, { headers: { cookie } });
     await response.text();
@@ -68,59 +59,53 @@ export class Site {
 
 /** All tabs of a browser share its cookie. */
 class Browser {
-  cookie = "";
   #site;
+  #cookie;
 
-  constructor(site) {
+  constructor(site, cookie = "") {
     this.#site = site;
+    this.#cookie = cookie;
   }
 
-  /** A request that does something with its session, from its start to its end. */
-  async send(action) {
-    this.cookie = await this.#site.request(this.cookie, action);
+  async send(step) {
+    const sent = this.#cookie;
+    const cookie = await this.#site.request(sent, step);
+    // An answer without a cookie leaves the one of a request that was answered meanwhile.
+    if (cookie !== sent) this.#cookie = cookie;
   }
 
-  /** A request that has loaded its session and goes on when it is told to. */
-  async begin(action) {
-    const loaded = withResolvers();
-    const gate = withResolvers();
-    const answer = this.#site.request(this.cookie, async (req) => {
-      loaded.resolve();
-      await gate.promise;
-      return action(req);
+  copy() {
+    return new Browser(this.#site, this.#cookie);
+  }
+
+  /** What the session holds; `undefined` when it is over. */
+  async look() {
+    let found;
+    await this.#site.request(this.#cookie, ({ session }) => {
+      const { cookie: _cookie, ...data } = session;
+      if (data.user) found = data;
     });
-    await Promise.race([loaded.promise, answer]);
-    return {
-      end: async () => {
-        gate.resolve();
-        await answer;
-      },
-    };
-  }
-
-  look() {
-    return this.#site.look(this.cookie);
+    return found;
   }
 }
 
-export function regenerate({ session }) {
-  return promised((done) => session.regenerate(done));
-}
-
-export function destroy({ session }) {
-  return promised((done) => session.destroy(done));
-}
-
-export function save({ session }) {
-  return promised((done) => session.save(done));
+function requestOf(req) {
+  return {
+    get session() {
+      return req.session;
+    },
+    save: () => promised((done) => req.session.save(done)),
+    signOut: () => promised((done) => req.session.destroy(done)),
+    signInAs: async (user) => {
+      await promised((done) => req.session.regenerate(done));
+      req.session.user = user;
+    },
+    setMaxAge: (ms) => {
+      req.session.cookie.maxAge = ms;
+    },
+  };
 }
 
 function promised(start) {
   return new Promise((resolve, reject) => start((error) => (error ? reject(error) : resolve())));
-}
-
-function withResolvers() {
-  const result = {};
-  result.promise = new Promise((resolve, reject) => Object.assign(result, { resolve, reject }));
-  return result;
 }

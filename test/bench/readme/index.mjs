@@ -1,14 +1,17 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { resultsFolder } from "../harness/results.mjs";
+import { BASE } from "../variants.mjs";
 import { chartsOf, groupsOf } from "./charts.mjs";
 import { figuresTable, httpTable, wholeTable } from "./tables.mjs";
 
-const readme = new URL("../../../README.md", import.meta.url);
+const root = new URL("../../../", import.meta.url);
+const readme = new URL("README.md", root);
+const page = new URL("packages/core/docs/benchmarks.md", root);
 const between = /(?<=<!-- bench:start[^>]*-->\n).*?(?=<!-- bench:end -->)/s;
 
 /**
- * Draws the charts, writes all tables into the folder of the results, and renews the figures of README.md between
- * their marks. Those of a quick run are for a look only: they are written beside them.
+ * Draws the charts, writes all tables into the folder of the results, and renews the figures of
+ * benchmarks.md and the chart of README.md between their marks. Those of a quick run are for a look only: they are written beside them.
  *
  * @param {Record<string, import("../harness/results.mjs").Result>} results
  * @param {{ quick: boolean }} settings
@@ -33,21 +36,35 @@ async function filesOf(results, { quick }) {
   return [
     ...names.map((name) => ({ file: new URL(name, folder), content: charts[name] })),
     { file: new URL("README.md", folder), content: allTables(results, names) },
-    quick
-      ? { file: new URL("figures.md", folder), content: figuresOf(results) }
-      : { file: readme, content: await renewedReadme(figuresOf(results)) },
+    ...(quick
+      ? [{ file: new URL("figures.md", folder), content: figuresOf(results, ".") }]
+      : [
+          { file: page, content: await renewed(page, figuresOf(results, "../../../test/bench/results")) },
+          { file: readme, content: await renewed(readme, summaryOf(results)) },
+        ]),
   ];
 }
 
-async function renewedReadme(figures) {
-  const text = await readFile(readme, "utf8");
-  if (!between.test(text)) throw new Error("README.md has no marks `bench:start` and `bench:end`");
-  return text.replace(between, () => `\n${figures}\n`);
+async function renewed(file, figures) {
+  const text = await readFile(file, "utf8");
+  if (!between.test(text)) throw new Error(`${file} has no marks \`bench:start\` and \`bench:end\``);
+  return text.replace(between, () => `\n${figures}\n\n`);
 }
 
-function figuresOf(results) {
+/** One chart, and one sentence about it. */
+function summaryOf({ http }) {
+  if (!http) return "Nothing has been measured yet.";
+  const ratio = (workload, name) => `${http.medians[`${workload}: ${name}`]?.[`/ ${BASE}`]} ×`;
+  const pair = (name) => `${ratio("read", name)} as many reads and ${ratio("write", name)} as many writes`;
+  return [
+    "![Requests per second](test/bench/results/http.svg)",
+    `Over HTTP, connect-nats answers ${pair("connect-nats")} as ${BASE}, with the cache ${pair("connect-nats, cache")}: [all figures](packages/core/docs/benchmarks.md).`,
+  ].join("\n\n");
+}
+
+/** @param {string} folder of the results, seen from the page */
+function figuresOf(results, folder) {
   const { http, races, scale } = results;
-  const folder = "test/bench/results";
   const parts = [`${measuredOn(Object.values(results))} [All tables](${folder}/README.md).`];
   if (http) parts.push(`![Requests per second](${folder}/http.svg)`, httpTable(groupsOf(http.medians)));
   const promised = Object.values(results).flatMap(({ figures }) => figures.filter(({ target }) => target));

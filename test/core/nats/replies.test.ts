@@ -1,0 +1,101 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { SessionStoreError } from "../../../packages/core/src/errors.js";
+import { HeaderBlock } from "../../../packages/core/src/nats/headers.js";
+import { directEntry, leaderEntry, streamState } from "../../../packages/core/src/nats/replies.js";
+import { seed } from "../../support/random.js";
+
+const runs = { numRuns: 1000, seed };
+
+const bytes = fc.uint8Array({ maxLength: 300 });
+const anyText = fc.oneof(
+  fc.string({ unit: "binary" }),
+  fc.string(),
+  fc.constantFrom("", "1", "0", "-1", "1e400", "__proto__", "constructor", "[".repeat(5000)),
+);
+
+/** Names that mean something, and others. */
+const headerName = fc.oneof(
+  fc.constantFrom("Session-Created", "KV-Operation", "Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp"),
+  fc.string(),
+);
+const block = fc
+  .tuple(
+    fc.constantFrom("NATS/1.0", "NATS/1.0 404 Message Not Found", "NATS/1.0 503", "HTTP/1.1", ""),
+    fc.array(fc.tuple(headerName, fc.oneof(anyText, fc.constantFrom("1", "DEL", "1763900000000")))),
+    fc.constantFrom("\r\n\r\n", "\r\n", "", "\n\n"),
+  )
+  .map(([status, list, end]) => status + list.map(([name, value]) => `\r\n${name}: ${value}`).join("") + end);
+
+/** Runs what may throw nothing but the store's own error, with a code. */
+function own<R>(work: () => R): R | undefined {
+  try {
+    return work();
+  } catch (error) {
+    expect(error).toBeInstanceOf(SessionStoreError);
+    expect((error as SessionStoreError).code).toMatch(/^ERR_SESSION_/);
+    return undefined;
+  }
+}
+
+describe(`whatever a server or an intruder answers (seed ${seed})`, () => {
+  it("a block of headers gives texts, and a status that is a number", () => {
+    fc.assert(
+      fc.property(block, headerName, (text, name) => {
+        const headers = new HeaderBlock(text);
+        expect(headers.get(name)).toBeTypeOf("string");
+        expect(headers.last(name)).toBeTypeOf("string");
+        expect(Number.isInteger(headers.code)).toBe(true);
+        expect(headers.description).toBeTypeOf("string");
+      }),
+      runs,
+    );
+  });
+
+  it("an entry in a reply is read or refused with a code", () => {
+    fc.assert(
+      fc.property(block, bytes, (text, data) => {
+        const headers = new HeaderBlock(text);
+        const entry = own(() => directEntry({ subject: "x", data, headers: headers as never }));
+        if (!entry) return;
+        expect(entry.revision).toBeGreaterThan(0);
+        expect(Number.isNaN(entry.writtenAt())).toBe(false);
+      }),
+      runs,
+    );
+  });
+
+  it("an answer of JetStream's API is read or refused with a code", () => {
+    const message = fc.record(
+      {
+        subject: anyText,
+        seq: fc.oneof(fc.integer(), fc.double(), anyText),
+        hdrs: fc.oneof(
+          anyText,
+          block.map((text) => Buffer.from(text).toString("base64")),
+        ),
+        data: anyText,
+        time: anyText,
+      },
+      { requiredKeys: [] },
+    );
+    const answer = fc.oneof(
+      fc.record({ message }, { requiredKeys: [] }),
+      fc.record({ error: fc.record({ code: fc.integer(), err_code: fc.integer(), description: anyText }) }),
+      fc.record({ state: fc.record({ last_seq: fc.integer() }), total: fc.integer() }),
+      fc.jsonValue(),
+    );
+    const texts = fc.oneof(
+      answer.map((value) => JSON.stringify(value) ?? ""),
+      anyText,
+    );
+    fc.assert(
+      fc.property(texts, (text) => {
+        const reply = { subject: "x", data: Buffer.from(text), headers: undefined };
+        own(() => leaderEntry(reply, "KV_x"));
+        own(() => streamState(reply, "KV_x"));
+      }),
+      runs,
+    );
+  });
+});

@@ -1,0 +1,21 @@
+/** Texts that would be trouble in a subject, a header, a file name or an object, by what they are. */
+export const hostileTexts = {
+  empty: "",
+  "a wildcard": "*",
+  "the full wildcard": ">",
+  "a text with a dot": "a.b",
+  "a dot": ".",
+  "a subject of JetStream": "$JS.API.STREAM.DELETE.KV_x",
+  "a pattern of index keys": "u.*",
+  "a text with spaces": " a b ",
+  "a space": " ",
+  "a header": "a\r\nKV-Operation: DEL\r\nNats-Rollup: all\r\n",
+  NUL: "\0",
+  emoji: "🍪🍪",
+  "letters of several planes": "Ä€𝄞",
+  "a lone surrogate": "\ud800",
+  "another lone surrogate": "\ud801",
+  "a mark that turns the writing direction": "\u202e",
+  "10 kB": "x".repeat(10_240),
+  __proto__: "__proto__",
+};

@@ -1,0 +1,71 @@
+import { cp, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { type NatsServer, type NatsServerOptions, startNatsServer } from "nats-dev-server";
+import type { SessionStore, SessionStoreOptions } from "nats-session-store";
+import { onTestFinished } from "vitest";
+import { BadNetwork } from "./bad-network.js";
+import { openPatient } from "./patient.js";
+import type { Data } from "./stores.js";
+import { type Connection, newBucket } from "./variants.js";
+
+type Connect = (options: { servers: string }) => Promise<Connection>;
+
+/** A server of its own, one process that writes, and one that reads over a network which can be cut. */
+export class TwoProcesses {
+  readonly bucket = newBucket();
+
+  private constructor(
+    readonly server: NatsServer,
+    readonly network: BadNetwork,
+    readonly connect: Connect,
+  ) {}
+
+  /** What it starts ends with the test. */
+  static async start(connect: Connect, options: NatsServerOptions = {}): Promise<TwoProcesses> {
+    const server = await startNatsServer(options);
+    onTestFinished(() => server.stop());
+    const network = await BadNetwork.start(server.port);
+    onTestFinished(() => network.close());
+    return new TwoProcesses(server, network, connect);
+  }
+
+  async nc(servers = this.server.url): Promise<Connection> {
+    // The server states its own address, which would be a way around the network.
+    const nc = await this.connect({ servers, ignoreClusterUpdates: true } as { servers: string });
+    onTestFinished(() => nc.close());
+    return nc;
+  }
+
+  /** The store of a process that writes. */
+  writer(options: SessionStoreOptions = {}): Promise<SessionStore<Data>> {
+    return this.#open(this.server.url, options);
+  }
+
+  /** The store behind the network. */
+  reader(options: SessionStoreOptions = {}): Promise<SessionStore<Data>> {
+    return this.#open(this.network.url, options);
+  }
+
+  async #open(servers: string, options: SessionStoreOptions): Promise<SessionStore<Data>> {
+    const nc = await this.nc(servers);
+    const store = await openPatient<Data>(nc, { bucket: this.bucket, touchAfter: 0, ...options });
+    onTestFinished(() => store.close());
+    return store;
+  }
+
+  /** Keeps the server's data as they are now. @returns puts them back, as a restored backup does */
+  async backUp(): Promise<() => Promise<void>> {
+    const data = this.server.dataDir;
+    const copy = `${data}-backup`;
+    onTestFinished(() => rm(copy, { recursive: true, force: true }));
+    await this.server.kill();
+    await cp(data, copy, { recursive: true });
+    await this.server.restart();
+    return async () => {
+      await this.server.kill();
+      await rm(join(data, "jetstream"), { recursive: true, force: true });
+      await cp(copy, data, { recursive: true });
+      await this.server.restart();
+    };
+  }
+}

@@ -1,0 +1,106 @@
+import type { SessionStore } from "nats-session-store";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { warm } from "../../support/cached.js";
+import { until } from "../../support/wait.js";
+import { Witness } from "../../support/witness.js";
+import { Nodes } from "../support/nodes.js";
+
+type Data = Record<string, unknown>;
+
+/** How long a machine under load may need for what takes milliseconds. */
+const LONG = 60_000;
+
+describe("the change feed of a bucket with three replicas", { timeout: 300_000 }, () => {
+  let nodes: Nodes;
+  let stores: SessionStore<Data>[];
+
+  beforeAll(async () => {
+    nodes = await Nodes.start();
+    stores = await nodes.open<Data>({ cache: { maxStale: 1000 } });
+  });
+  afterAll(async () => {
+    await Promise.all(stores.map((store) => store.close()));
+    await nodes.close();
+  });
+
+  const store = (n: number) => stores[n % 3] as SessionStore<Data>;
+
+  /** Writes through all nodes until it is stopped. @returns stops, and gives the sessions that are stored then */
+  const write = () => {
+    let isDone = false;
+    const writers = stores.map(async (own, n) => {
+      for (let round = 0; !isDone; round++) {
+        const id = `session-${n}-${round % 20}`;
+        const writing = round % 7 === 6 ? own.destroy(id) : own.save(id, { round });
+        // A write may fail meanwhile; what became of it is read in the end.
+        await writing.catch(() => {});
+      }
+    });
+    return async () => {
+      isDone = true;
+      await Promise.all(writers);
+    };
+  };
+
+  it("emits at every node what is stored in the end, or that it missed something, through elections and the death of a leader", async () => {
+    const witnesses = await Promise.all(stores.map((own) => Witness.of(own)));
+    onTestFinished(async () => void (await Promise.all(witnesses.map((witness) => witness.stop()))));
+    const stop = write();
+    for (let n = 0; n < 3; n++) await nodes.stepDown();
+    const leader = nodes.server(await nodes.leader());
+    await leader.kill();
+    await leader.restart();
+    await nodes.leader();
+    await stop();
+    const { record } = await store(0).save("last", {});
+    const last = record?.revision as number;
+    for (const [n, witness] of witnesses.entries()) {
+      await until("the last write", () => (witness.changes.at(-1)?.revision ?? 0) >= last, LONG);
+      const revisions = witness.changes.map(({ revision }) => revision);
+      expect(revisions).toEqual([...new Set(revisions)].sort((a, b) => a - b));
+      // A machine that stands still for long may let the feed lose the thread; it says so then.
+      const hasMissed = witness.seen.some(({ type }) => type === "missed");
+      for (let session = 0; session < 60; session++) {
+        const id = `session-${session % 3}-${Math.floor(session / 3)}`;
+        const emitted = witness.changes.filter(({ handle }) => handle === store(n).handleOf(id)).at(-1);
+        const loaded = await store(n).load(id);
+        if (hasMissed && emitted?.revision !== loaded?.revision) continue;
+        expect([id, emitted?.type === "destroyed" || !emitted]).toEqual([id, loaded === null]);
+        if (loaded) expect(emitted?.revision).toBe(loaded.revision);
+      }
+    }
+  });
+
+  it("calls a listener at every node once for each end, and no cache serves a session after it", async () => {
+    const ids = Array.from({ length: 60 }, (_, n) => `watched-${n}`);
+    for (const [n, id] of ids.entries()) await store(n).save(id, {});
+    await Promise.all(stores.map((own) => warm(own, "watched-0")));
+    const ends = stores.map(() => new Map<string, number>());
+    for (const [n, own] of stores.entries()) {
+      for (const id of ids) {
+        own.onEnded(own.handleOf(id), () => {
+          ends[n]?.set(id, (ends[n]?.get(id) ?? 0) + 1);
+        });
+      }
+    }
+    const stop = write();
+    for (const [n, id] of ids.entries()) {
+      if (n % 20 === 10) await nodes.stepDown();
+      await until("the end to be stored", () =>
+        store(n)
+          .destroy(id)
+          .then(
+            () => true,
+            () => false,
+          ),
+      );
+    }
+    await stop();
+    const isTold = (told: Map<string, number>) => ids.every((id) => told.has(id));
+    await until("all listeners", () => ends.every(isTold), LONG);
+    expect(ends.flatMap((told) => [...told.values()]).filter((times) => times !== 1)).toEqual([]);
+    for (const own of stores) {
+      expect(await Promise.all(ids.map((id) => own.load(id)))).toEqual(ids.map(() => null));
+    }
+  });
+});

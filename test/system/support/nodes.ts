@@ -1,0 +1,79 @@
+import { jetstreamManager, type StreamInfo } from "@nats-io/jetstream";
+import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { type NatsCluster, type NatsServer, startNatsCluster } from "nats-dev-server";
+import type { SessionStore, SessionStoreOptions } from "nats-session-store";
+import { openPatient } from "../../support/patient.js";
+import { newBucket } from "../../support/variants.js";
+import { until } from "../../support/wait.js";
+
+/** A cluster of three with a connection to each node and a bucket of three replicas. */
+export class Nodes {
+  readonly bucket = newBucket();
+
+  private constructor(
+    readonly cluster: NatsCluster,
+    readonly connections: readonly NatsConnection[],
+  ) {}
+
+  static async start(): Promise<Nodes> {
+    const cluster = await startNatsCluster({ timeout: 90_000 });
+    const dial = (servers: string) =>
+      connect({ servers, ignoreClusterUpdates: true, maxReconnectAttempts: -1 });
+    return new Nodes(cluster, await Promise.all(cluster.urls.map(dial)));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.connections.map((nc) => nc.close()));
+    await this.cluster.stop();
+  }
+
+  /** A store at each node. */
+  open<T extends object = Record<string, unknown>>(
+    options: SessionStoreOptions = {},
+  ): Promise<SessionStore<T>[]> {
+    const shared = { bucket: this.bucket, replicas: 3, touchAfter: 0, ...options };
+    return Promise.all(this.connections.map((nc) => openPatient<T>(nc, shared)));
+  }
+
+  async info(bucket = this.bucket): Promise<StreamInfo | undefined> {
+    const manager = await jetstreamManager(this.connections[0] as NatsConnection, {
+      checkAPI: false,
+      timeout: 5000,
+    });
+    return manager.streams.info(`KV_${bucket}`).catch(() => undefined);
+  }
+
+  /** The number of the bucket's leader, once there is one whose replicas are all up to date. */
+  async leader(bucket = this.bucket): Promise<number> {
+    let name: string | undefined;
+    await until(
+      "a leader with all replicas",
+      async () => {
+        const { leader, replicas = [] } = (await this.info(bucket))?.cluster ?? {};
+        name = leader;
+        return leader !== undefined && replicas.length === 2 && replicas.every(({ current }) => current);
+      },
+      60_000,
+    );
+    return Number(name?.slice(1)) - 1;
+  }
+
+  server(n: number): NatsServer {
+    return this.cluster.servers[n % 3] as NatsServer;
+  }
+
+  /** Makes the bucket's leader step down and waits for the next one, which may be the same node again. */
+  async stepDown(): Promise<void> {
+    const nc = this.connections[0] as NatsConnection;
+    const subject = `$JS.API.STREAM.LEADER.STEPDOWN.KV_${this.bucket}`;
+    // A server does not answer before the last election is over for it.
+    const isDone = async () => {
+      const asked = nc.request(subject, "", { timeout: 5000 });
+      const answer = await asked.then((reply) => reply.json<{ success?: boolean }>()).catch(() => undefined);
+      return answer?.success === true;
+    };
+    await until("the bucket's leader to step down", isDone, 60_000);
+    const hasLeader = async () => (await this.info())?.cluster?.leader !== undefined;
+    await until("the bucket to have a leader", hasLeader, 60_000);
+  }
+}
