@@ -24,7 +24,7 @@ export async function measure(servers, { sessions, rounds, operations, profile }
     const times = { few: await few.call("count", operations), many: await many.call("count", operations) };
     if (round > 0) for (const size of ["few", "many"]) counting[size].push(times[size]);
   }
-  const times = { all: [], ids: [], exact: [] };
+  const times = { all: [], handles: [], exact: [] };
   for (let round = 0; round < Math.min(3, rounds); round++) {
     for (const method of Object.keys(times)) times[method].push(await many.call(method));
   }
