@@ -65,7 +65,7 @@ interface Progress<T extends object> {
   /** The last write of this save, where it was not answered. */
   unanswered: Pick<SessionWrite, "value" | "metadata"> | undefined;
   /** The change of the session's user, where one may be needed. */
-  readonly membership: MembershipChange | undefined;
+  membership: MembershipChange | undefined;
 }
 
 /** Stores data on top of the revision that they were loaded with, or as a new session. */
@@ -214,6 +214,8 @@ async function look<T extends object>(
   if (record && theirs?.metadata.createdAt !== record.createdAt) return gone(progress);
   if (revision === progress.ground.revision) return undefined;
   progress.ground = theirs ? groundOf(theirs) : { ...NOTHING, revision };
+  // Another process may have made it a user's session, which it then stays.
+  if (progress.ground.membership) progress.membership ??= new MembershipChange(context, handle, deadline);
   if (record && base && theirs) {
     const mayIncludeOurs = unanswered !== undefined;
     const conflict = { ours, base, theirs: theirs.value, mayIncludeOurs, onConflict };
