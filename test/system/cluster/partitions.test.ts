@@ -24,7 +24,7 @@ describe("three servers", () => {
     stores = [];
     bucket = newBucket();
     cluster = await SplitCluster.start();
-    await openPatient(await cluster.connect(0), { bucket, replicas: 3 }).then((first) => first.close());
+    await cluster.make(bucket, 3);
     leader = await cluster.leader(bucket);
     store = await openPatient(await cluster.connect(leader), { bucket });
     stores.push(store);

@@ -1,8 +1,8 @@
-import { jetstreamManager } from "@nats-io/jetstream";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { type NatsServer, startNatsServer } from "nats-dev-server";
 import { nextPort } from "../../../packages/dev-server/src/ports.js";
 import { BadNetwork } from "../../support/bad-network.js";
+import { openPatient } from "../../support/patient.js";
 import { until } from "../../support/wait.js";
 
 const SIZE = 3;
@@ -47,9 +47,25 @@ export class SplitCluster {
         });
       }),
     );
-    const cluster = new SplitCluster(servers, links);
-    await cluster.#isReady();
-    return cluster;
+    return new SplitCluster(servers, links);
+  }
+
+  /** Makes a bucket, as soon as the cluster knows enough of its servers for it. */
+  async make(bucket: string, replicas: number): Promise<void> {
+    const nc = await this.connect(0);
+    await until(
+      `a bucket of ${replicas} replicas`,
+      async () => {
+        try {
+          await (await openPatient(nc, { bucket, replicas })).close();
+          return true;
+        } catch (error) {
+          if ((error as { code?: string }).code !== "ERR_SESSION_SERVER") throw error;
+          return false;
+        }
+      },
+      60_000,
+    );
   }
 
   /** A connection to one of the servers, which stays with it. */
@@ -107,24 +123,6 @@ export class SplitCluster {
     await Promise.all(this.#connections.map((nc) => nc.close()));
     await Promise.all(this.servers.map((server) => server.stop()));
     await Promise.all(this.links.map(({ network }) => network.close()));
-  }
-
-  /** A cluster has to know all of its servers before a bucket can have as many replicas. */
-  async #isReady(): Promise<void> {
-    const nc = await this.connect(0);
-    const { streams } = await jetstreamManager(nc, { checkAPI: false });
-    await until(
-      "a stream with three replicas",
-      async () => {
-        const probe = { name: "probe", subjects: ["probe"], num_replicas: SIZE };
-        return streams.add(probe).then(
-          () => true,
-          () => false,
-        );
-      },
-      60_000,
-    );
-    await streams.delete("probe");
   }
 
   #linksOf(n: number): BadNetwork[] {

@@ -114,13 +114,9 @@ export class Bucket {
     return subject.slice(this.#subjects.entry.length);
   }
 
-  /** Where the bucket begins and ends now. It also notices when the number of replicas has changed. */
+  /** Where the bucket begins and ends now. */
   async position(deadline: number): Promise<Position> {
-    const opened = this.#use();
-    const { first, last, created, messages, replicas, serverTime } = await opened.entries.state(deadline);
-    if (replicas > 1 !== opened.facts.replicated && this.#opened === opened) {
-      this.#use(this.#withFacts(opened, { ...opened.facts, replicated: replicas > 1 }));
-    }
+    const { first, last, created, messages, serverTime } = await this.entries.state(deadline);
     return { first, last, createdAt: created, entries: messages, serverTime };
   }
 

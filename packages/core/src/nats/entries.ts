@@ -9,6 +9,7 @@ import type { KnownRevisions } from "./known-revisions.js";
 import { LeaderLines } from "./leader-lines.js";
 import type { Mux } from "./mux.js";
 import type { OutageReason } from "./outage-reason.js";
+import { ReplicaCount } from "./replica-count.js";
 import {
   ackIn,
   answerIn,
@@ -62,6 +63,7 @@ const CATCH_UP = 500;
 export class Entries {
   readonly #lines = new LeaderLines();
   readonly #asker: Asker;
+  readonly #replicas: ReplicaCount;
 
   constructor(
     private readonly mux: Mux,
@@ -72,11 +74,12 @@ export class Entries {
     readonly known: KnownRevisions,
   ) {
     this.#asker = new Asker(mux, reasons);
+    this.#replicas = new ReplicaCount(stream.replicas, (deadline) => this.#askState(deadline));
   }
 
-  /** Whether the only copy of the bucket gave this entry: its leader then did. */
-  isFromLeader(entry: Entry): boolean {
-    return !this.stream.replicated && entry.stream === this.subjects.stream;
+  /** Whether the leader gave this entry, or the only copy of the bucket, which is the leader's. */
+  isFromLeader({ askedLeader, stream }: Entry): boolean {
+    return askedLeader || (stream === this.subjects.stream && this.#replicas.isOne());
   }
 
   /**
@@ -89,7 +92,7 @@ export class Entries {
       const known = this.known.of(key);
       if (entry && entry.revision >= known) {
         const isFinal = entry.deleted && known > 0;
-        if (isFinal || this.isFromLeader(entry) || isLive(entry)) return entry;
+        if (isFinal || isLive(entry) || this.isFromLeader(entry)) return entry;
       }
       return this.#readFromLeader(key, deadline, this.#lines.lineFor(entry, known));
     });
@@ -107,7 +110,7 @@ export class Entries {
 
   /** As `read`, never from a copy that lags behind: for a decision that cannot be taken back by a later conflict. */
   async readCurrent(key: string, deadline: number): Promise<Entry | null> {
-    if (!this.stream.replicated) {
+    if (this.#replicas.isOne()) {
       const entry = await this.#readDirect(key, deadline);
       if (entry && this.isFromLeader(entry) && entry.revision >= this.known.of(key)) return entry;
     }
@@ -286,8 +289,11 @@ export class Entries {
     return line.run(deadline, () => this.#asker.ask(this.subjects.leaderGet, payload, deadline, parse));
   }
 
-  #askState(deadline: number): Promise<StreamState> {
+  async #askState(deadline: number): Promise<StreamState> {
     const { streamInfo, stream } = this.subjects;
-    return this.#asker.ask(streamInfo, EMPTY, deadline, (reply) => streamState(reply, stream));
+    const askedAt = now();
+    const state = await this.#asker.ask(streamInfo, EMPTY, deadline, (reply) => streamState(reply, stream));
+    this.#replicas.note(state.replicas, askedAt);
+    return state;
   }
 }

@@ -17,6 +17,8 @@ export interface Entry {
   readonly writtenAt: () => number;
   /** The stream that answered; a mirror answers reads of the bucket under its own name. */
   readonly stream: string;
+  /** Whether the leader was asked; any copy may have answered otherwise. */
+  readonly askedLeader: boolean;
 }
 
 /** The header in which a server states when a message was stored. */
@@ -56,6 +58,7 @@ export function directEntry(reply: Reply): Entry | null {
     header: (name) => headers.get(name),
     writtenAt: () => timeOf(headers.last(TIME_STAMP)),
     stream: headers.last("Nats-Stream"),
+    askedLeader: false,
   });
 }
 
@@ -106,6 +109,7 @@ export function leaderEntry(reply: Reply, stream: string): Entry | null {
     header: (name) => headers.get(name),
     writtenAt: () => timeOf(time),
     stream,
+    askedLeader: true,
   });
 }
 

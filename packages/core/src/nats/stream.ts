@@ -20,8 +20,8 @@ import type { Subjects } from "./subjects.js";
 export interface StreamFacts {
   /** Whether the server removes each entry by its own TTL; else the bucket's TTL and the exact check on read do. */
   readonly ttls: boolean;
-  /** Whether reads may be answered by a replica that lags behind. */
-  readonly replicated: boolean;
+  /** How many there were when the bucket was opened. */
+  readonly replicas: number;
   /** Where the bucket republishes its writes, if it does. */
   readonly changes: string | undefined;
   /** How long the bucket keeps an entry at most, in ms. */
@@ -89,7 +89,7 @@ function factsOf(config: StreamConfig, options: BucketOptions, subjects: Subject
     changes: changesSubject(config.republish, subjects),
     maxAge: config.max_age > 0 ? config.max_age / 1e6 : Number.POSITIVE_INFINITY,
     maxTtl: maxTtlIn(config, options),
-    replicated: config.num_replicas > 1,
+    replicas: config.num_replicas,
     maxMessageSize: config.max_msg_size ?? -1,
   };
 }
