@@ -2,7 +2,7 @@ import { type EntryInfo, infoOf } from "./admin/entry-info.js";
 import { tryFeed } from "./admin/feed-trial.js";
 import { sampleEntries, scanEntries, scanUser } from "./admin/scan-entries.js";
 import { type Assembly, assemble } from "./assembly.js";
-import { liveSession } from "./entries/session-entry.js";
+import { foundIn, sessionIn } from "./entries/session-entry.js";
 import type { SessionStoreError } from "./errors.js";
 import { handleOf, isHandle } from "./format/keys.js";
 import type { Position } from "./nats/bucket.js";
@@ -77,7 +77,7 @@ export class SessionAdmin {
   entries(only: "sessions" | "all" = "all"): AsyncGenerator<EntryInfo[], undefined> {
     const { context } = this.#parts;
     const pattern = only === "all" ? ">" : `${context.sessionKeyStart}*`;
-    return this.#each((deadline) => scanEntries(context, pattern, deadline));
+    return this.#parts.lifecycle.batches((deadline) => scanEntries(context, pattern, deadline));
   }
 
   /**
@@ -90,7 +90,7 @@ export class SessionAdmin {
 
   /** The live sessions of a user in batches, in the order of sign-in. */
   userSessions(user: string): AsyncGenerator<EntryInfo[], undefined> {
-    return this.#each((deadline) => scanUser(this.#parts.context, user, deadline));
+    return this.#parts.lifecycle.batches((deadline) => scanUser(this.#parts.context, user, deadline));
   }
 
   /** What is stored of a session, as the leader has it; `null` where there is nothing. */
@@ -103,7 +103,7 @@ export class SessionAdmin {
       if (!entry) return null;
       const info = infoOf(context, key, entry);
       try {
-        const session = liveSession(context, key, entry);
+        const session = sessionIn(context, key, foundIn(context, entry));
         const data = session ? (await recordOf<T>(context, handle, session, deadline)).data : undefined;
         return { info, data, problem: undefined };
       } catch (problem) {
@@ -171,16 +171,5 @@ export class SessionAdmin {
     this.#parts.lifecycle.requireOpen();
     const deadline = this.#parts.lifecycle.deadline();
     return ask(await this.#source.connect(deadline), deadline);
-  }
-
-  async *#each(
-    list: (deadline: () => number) => AsyncGenerator<EntryInfo[]>,
-  ): AsyncGenerator<EntryInfo[], undefined> {
-    const batches = list(() => this.#parts.lifecycle.deadline());
-    for (;;) {
-      const { value, done } = await this.#parts.lifecycle.run(() => batches.next());
-      if (done) return;
-      yield value;
-    }
   }
 }

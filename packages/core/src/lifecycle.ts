@@ -54,6 +54,19 @@ export class Lifecycle {
     });
   }
 
+  /**
+   * Runs a listing, batch by batch. It is under way for as long as its reader takes; only its reads count as running.
+   * @param list is given what makes the deadline of each batch
+   */
+  async *batches<B>(list: (deadline: () => number) => AsyncGenerator<B>): AsyncGenerator<B, undefined> {
+    const batches = list(() => this.deadline());
+    for (;;) {
+      const { value, done } = await this.run(() => batches.next());
+      if (done) return;
+      yield value;
+    }
+  }
+
   /** Runs a task that no caller waits for; its failure is ignored. */
   background(task: (deadline: number) => Promise<unknown>): void {
     this.#running++;

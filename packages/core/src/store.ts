@@ -267,13 +267,7 @@ export class SessionStore<T extends object = SessionData> {
     throw new TypeError("Expected the store to have the option `user`, which names the user of a session");
   }
 
-  /** A listing is under way for as long as its reader takes; only its reads count as running. */
   async *#each<I>(list: (deadline: () => number) => AsyncGenerator<I[]>): AsyncGenerator<I, undefined> {
-    const batches = list(() => this.#parts.lifecycle.deadline());
-    for (;;) {
-      const { value, done } = await this.#parts.lifecycle.run(() => batches.next());
-      if (done) return;
-      yield* value;
-    }
+    for await (const batch of this.#parts.lifecycle.batches(list)) yield* batch;
   }
 }

@@ -74,25 +74,6 @@ export function tombstoneEntry(key: string, { tombstone, expected }: TombstoneWr
   return { key, headers: encodeTombstone(tombstone), expected, ttlSeconds: seconds };
 }
 
-/**
- * The live session in an entry; `null` for a tombstone and for a session that has expired. The one place where a
- * session's bytes come in.
- *
- * @param key the key that was asked for: the key that the entry itself names may be forged
- * @throws `ERR_SESSION_CORRUPT`, `ERR_SESSION_KEY_UNKNOWN`
- */
-export function liveSession(context: Context, key: string, entry: Entry | null): StoredSession | null {
-  const metadata = liveMetadata(context, entry);
-  return entry && metadata ? opened(context, key, entry, metadata) : null;
-}
-
-/** The metadata of the live session in an entry, from its headers alone. @throws `ERR_SESSION_CORRUPT` */
-export function liveMetadata(context: Context, entry: Entry | null): SessionMetadata | null {
-  if (!entry || entry.deleted) return null;
-  const metadata = decodeSession(entry.header);
-  return isLive(metadata, Date.now(), context.options) ? metadata : null;
-}
-
 export const NOTHING_FOUND: Found = {
   entry: null,
   revision: 0,
@@ -106,17 +87,30 @@ export const NOTHING_FOUND: Found = {
 export function foundIn(context: Context, entry: Entry | null): Found {
   if (!entry) return NOTHING_FOUND;
   const { revision, deleted, header } = entry;
-  const found = { ...NOTHING_FOUND, entry, revision };
-  if (deleted) return { ...found, tombstone: decodeTombstone(header) };
+  let metadata: SessionMetadata | undefined;
+  let problem: Error | undefined;
   try {
-    const metadata = decodeSession(header);
-    return { ...found, metadata, isLive: isLive(metadata, Date.now(), context.options) };
-  } catch (problem) {
-    return { ...found, problem: problem as Error };
+    if (!deleted) metadata = decodeSession(header);
+  } catch (error) {
+    problem = error as Error;
   }
+  return {
+    entry,
+    revision,
+    metadata,
+    isLive: metadata !== undefined && isLive(metadata, Date.now(), context.options),
+    tombstone: deleted ? decodeTombstone(header) : undefined,
+    problem,
+  };
 }
 
-/** The live session that was found. @throws `ERR_SESSION_CORRUPT`, `ERR_SESSION_KEY_UNKNOWN` */
+/**
+ * The live session that was found; `null` for a tombstone and for a session that has expired. The one place where a
+ * session's bytes come in.
+ *
+ * @param key the key that was asked for: the key that the entry itself names may be forged
+ * @throws `ERR_SESSION_CORRUPT`, `ERR_SESSION_KEY_UNKNOWN`
+ */
 export function sessionIn(context: Context, key: string, found: Found): StoredSession | null {
   const { entry, metadata, problem } = found;
   if (problem) throw problem;

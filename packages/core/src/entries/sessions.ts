@@ -11,7 +11,6 @@ import { type Place, sessionPlace } from "./place.js";
 import {
   type Found,
   foundIn,
-  liveSession,
   type SessionWrite,
   sessionEntry,
   sessionIn,
@@ -67,8 +66,8 @@ export class Sessions {
   }
 
   /** What is stored, perhaps as a copy has it, but never older than what this process knows. */
-  async find(handle: string, deadline: number): Promise<Found> {
-    return foundIn(this.#context, await this.#readEntry(sessionPlace(this.#context, handle), deadline));
+  find(handle: string, deadline: number): Promise<Found> {
+    return this.#find(sessionPlace(this.#context, handle), deadline);
   }
 
   /** What any copy has, which may be old: for a write under the revision that was found. */
@@ -178,20 +177,21 @@ export class Sessions {
       if (underWay) this.#cache?.end(handle, underWay, session, isCurrent);
     };
     let isCurrent = this.#context.options.reads === "leader";
-    const confirmed = (entry: Entry | null): Entry | null | Promise<Entry | null> => {
+    const confirmed = (found: Found): Found | Promise<Found> => {
+      const { entry } = found;
       isCurrent ||= entry !== null && place.entries.isFromLeader(entry);
       const isAsked = entry && underWay && !isCurrent;
-      if (!isAsked || !this.#cache?.wantsLeader(handle, underWay, entry.revision)) return entry;
+      if (!isAsked || !this.#cache?.wantsLeader(handle, underWay, entry.revision)) return found;
       // Once, so that the cache answers the next loads of a session that was written before it knew the feed.
       isCurrent = true;
-      return place.entries.readLeader(place.key, deadline);
+      return this.#findAtLeader(place, deadline);
     };
-    const entryRead = this.#readEntry(place, deadline);
-    const session = (underWay ? entryRead.then(confirmed) : entryRead).then(
-      (entry) => {
+    const finding = this.#find(place, deadline);
+    const session = (underWay ? finding.then(confirmed) : finding).then(
+      (found) => {
         let session: StoredSession | null = null;
         try {
-          session = liveSession(this.#context, place.key, entry);
+          session = sessionIn(this.#context, place.key, found);
           return session;
         } finally {
           end(session, isCurrent);
@@ -207,17 +207,22 @@ export class Sessions {
     return session;
   }
 
-  #readEntry({ entries, key }: Place, deadline: number): Promise<Entry | null> {
-    return this.#context.options.reads === "leader"
-      ? entries.readLeader(key, deadline)
-      : entries.read(key, deadline, this.#isLive);
+  #find(place: Place, deadline: number): Promise<Found> {
+    if (this.#context.options.reads === "leader") return this.#findAtLeader(place, deadline);
+    let found: Found | undefined;
+    /** What cannot be read is as it is, whoever gives it. */
+    const isUsable = (entry: Entry): boolean => {
+      found = foundIn(this.#context, entry);
+      return found.isLive || found.problem !== undefined;
+    };
+    return place.entries
+      .read(place.key, deadline, isUsable)
+      .then((entry) => (found?.entry === entry ? found : foundIn(this.#context, entry)));
   }
 
-  /** What cannot be read is as it is, whoever gives it. */
-  #isLive = (entry: Entry): boolean => {
-    const { isLive, problem } = foundIn(this.#context, entry);
-    return isLive || problem !== undefined;
-  };
+  async #findAtLeader({ entries, key }: Place, deadline: number): Promise<Found> {
+    return foundIn(this.#context, await entries.readLeader(key, deadline));
+  }
 
   /** A cached session may have expired meanwhile. */
   #live(session: StoredSession): StoredSession | null {

@@ -1,4 +1,5 @@
 import { corrupt, SessionStoreError } from "../errors.js";
+import { isThenable } from "../util/is-thenable.js";
 import { isTextTooDeep, isTooDeep, MAX_DEPTH } from "./depth.js";
 
 /**
@@ -148,8 +149,4 @@ export function isSame(one: Uint8Array, other: Uint8Array): boolean {
 
 function isObject(value: unknown): value is object {
   return typeof value === "object" && value !== null;
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return isObject(value) && "then" in value && typeof value.then === "function";
 }

@@ -142,10 +142,9 @@ export class Bucket {
     this.#opened?.mux.close();
   }
 
-  #use(opened = this.#opened): Opened {
-    if (!opened) throw unavailable("the bucket is not open");
-    this.#opened = opened;
-    return opened;
+  #use(): Opened {
+    if (!this.#opened) throw unavailable("the bucket is not open");
+    return this.#opened;
   }
 
   async #open(): Promise<void> {
@@ -175,11 +174,11 @@ export class Bucket {
     if (before && before.nc !== nc) before.mux.abandon();
     const mux = before?.nc === nc ? before.mux : new Mux(nc, timeout);
     this.#isMissing = false;
-    this.#use(this.#withFacts({ nc, mux }, facts));
+    this.#opened = this.#withFacts(nc, mux, facts);
     for (const watch of this.#watches) this.#renew(watch);
   }
 
-  #withFacts({ nc, mux }: Pick<Opened, "nc" | "mux">, facts: StreamFacts): Opened {
+  #withFacts(nc: NatsConnectionLike, mux: Mux, facts: StreamFacts): Opened {
     const missing = () => {
       this.#isMissing = true;
       this.#known.clear();

@@ -1,5 +1,6 @@
 import { SessionStoreError, unavailable } from "../errors.js";
 import type { NatsConnectionLike, NatsConnectionSource } from "../types.js";
+import { isThenable } from "../util/is-thenable.js";
 import { now } from "../util/timers.js";
 import { within } from "../util/within.js";
 
@@ -74,10 +75,6 @@ export class ConnectionSource {
     connecting.then(settled, () => settled());
     return connecting;
   }
-}
-
-function isThenable(value: unknown): boolean {
-  return typeof (value as { then?: unknown } | null)?.then === "function";
 }
 
 function connectionIn(value: unknown): NatsConnectionLike {

@@ -3,7 +3,7 @@ import { SessionStoreError } from "../errors.js";
 /** The oldest server that keeps the store's promises: older ones can acknowledge two saves of one revision. */
 const OLDEST = "2.10.0";
 
-/** What of a bucket decides which faults matter. */
+/** What of a bucket decides whether the faults matter. */
 export interface FaultContext {
   /** The server removes each session by its own TTL. */
   readonly ttls: boolean;
@@ -12,14 +12,13 @@ export interface FaultContext {
 interface Fault {
   /** The versions that have it: from the first, included, to the second, not included. */
   readonly versions: readonly (readonly [from: string, to: string])[];
-  readonly matters: (context: FaultContext) => boolean;
   readonly message: string;
 }
 
+/** All of them are faults of the TTL of each message. */
 const FAULTS: readonly Fault[] = [
   {
     versions: [["2.14.0", "2.14.4"]],
-    matters: ({ ttls }) => ttls,
     message: "a save that meets the expiry of a session can stop all writes for good. Use 2.14.4 or later",
   },
   {
@@ -27,17 +26,16 @@ const FAULTS: readonly Fault[] = [
       ["2.11.0", "2.11.10"],
       ["2.12.0", "2.12.1"],
     ],
-    matters: ({ ttls }) => ttls,
     message:
       "it keeps each overwritten session in memory until that one would have expired. Use 2.11.10, 2.12.1 or later",
   },
 ];
 
 /** What is wrong with a version of nats-server that matters to sessions in such a bucket, and what to do. */
-export function serverFaultOf(version: string, context: FaultContext): string | undefined {
-  const found = FAULTS.filter(
-    ({ versions, matters }) =>
-      matters(context) && versions.some(([from, to]) => isBefore(version, to) && !isBefore(version, from)),
+export function serverFaultOf(version: string, { ttls }: FaultContext): string | undefined {
+  if (!ttls) return undefined;
+  const found = FAULTS.filter(({ versions }) =>
+    versions.some(([from, to]) => isBefore(version, to) && isAtLeast(version, from)),
   );
   return found.length > 0 ? found.map(({ message }) => message).join("; ") : undefined;
 }

@@ -8,6 +8,7 @@ import {
   textOf,
 } from "../format/serializer.js";
 import type { KeyConflict } from "../options.js";
+import { isThenable } from "../util/is-thenable.js";
 import { now } from "../util/timers.js";
 import { within } from "../util/within.js";
 
@@ -134,8 +135,4 @@ function late(name: string): SessionStoreError {
 
 function failed(name: string, what: string, cause?: unknown): SessionStoreError {
   return new SessionStoreError("ERR_SESSION_CALLBACK", `The application's \`${name}\` ${what}.`, cause);
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
 }

@@ -1,4 +1,4 @@
-import { foundIn, liveSession } from "../entries/session-entry.js";
+import { foundIn, sessionIn } from "../entries/session-entry.js";
 import type { StoreContext } from "../entries/store-context.js";
 import { isHandle } from "../format/keys.js";
 import type { Entry } from "../nats/replies.js";
@@ -48,7 +48,7 @@ export async function* liveRecords<T extends object>(
     const records = await Promise.all(
       batch.map(async ({ handle, entry }) => {
         try {
-          const session = liveSession(context, context.sessionKeyStart + handle, entry);
+          const session = sessionIn(context, context.sessionKeyStart + handle, foundIn(context, entry));
           return session && (await recordOf<T>(context, handle, session, end));
         } catch {
           return null;

@@ -1,9 +1,8 @@
 import type { StoredSession } from "../context.js";
-import { type Found, isWritten } from "../entries/session-entry.js";
+import { isWritten } from "../entries/session-entry.js";
 import type { StoreContext } from "../entries/store-context.js";
 import { SessionStoreError } from "../errors.js";
 import { expiryOf, isLive } from "../format/expiry.js";
-import { isHandle } from "../format/keys.js";
 import type { Membership, SessionMetadata } from "../format/metadata.js";
 import type { RotateOptions, SaveResult } from "../types.js";
 import { now } from "../util/timers.js";
@@ -11,9 +10,10 @@ import { serializeData, userIn } from "./application.js";
 import { type Content, mergeContents, reconcile } from "./conflict.js";
 import { contention } from "./contention.js";
 import { destroySession } from "./destroy.js";
+import { follow } from "./follow.js";
 import { baseOf, LoadedSession, loadedSession, storedOf } from "./loaded-session.js";
 import { MembershipChange, ownerOf } from "./membership.js";
-import { ttlFor } from "./ttl.js";
+import { ttlForData } from "./ttl.js";
 
 const GONE = { outcome: "gone", record: null } as const;
 
@@ -58,8 +58,7 @@ async function rotate<T extends object>(
 ): Promise<SaveResult<T>> {
   const { sessions, options } = context;
   const record = loadedSession(given, handle);
-  const lifetime = (stored: T) => ttlFor(context, typeof ttl === "function" ? ttl(stored) : ttl);
-  if (lifetime(data) <= 0) {
+  if (ttlForData(context, ttl, data) <= 0) {
     await destroySession(context, handle, undefined, deadline);
     return GONE;
   }
@@ -78,7 +77,7 @@ async function rotate<T extends object>(
     before: Membership | undefined,
   ): Promise<SessionMetadata | undefined> => {
     const time = Date.now();
-    const expiresAt = expiryOf(time, lifetime(data), createdAt, options);
+    const expiresAt = expiryOf(time, ttlForData(context, ttl, data), createdAt, options);
     if (expiresAt <= time) return undefined;
     const owner = ownerOf(context, userIn(context, data, deadline), before);
     const member = await membership.prepare(owner, before, expiresAt, true);
@@ -116,17 +115,11 @@ async function rotate<T extends object>(
 
   /** The session under its old id, or under the id that other requests have given it. */
   const current = async (): Promise<Current | null> => {
-    const met = new Set([newHandle]);
-    // A forged tombstone could lead in a circle.
-    for (let at: string | undefined = handle; isHandle(at) && !met.has(at); ) {
-      met.add(at);
-      const found: Found = await sessions.findCurrent(at, deadline);
-      const session = sessions.sessionIn(at, found);
-      // Begun again under the same id, it is another session.
-      if (session) return session.metadata.createdAt === record.createdAt ? { handle: at, session } : null;
-      at = found.tombstone?.movedTo;
-    }
-    return null;
+    const find = (at: string) => sessions.findCurrent(at, deadline);
+    const { handle: at, found } = await follow(handle, find, new Set([newHandle]));
+    const session = sessions.sessionIn(at, found);
+    // Begun again under the same id, it is another session.
+    return session?.metadata.createdAt === record.createdAt ? { handle: at, session } : null;
   };
 
   try {

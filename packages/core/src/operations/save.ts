@@ -13,7 +13,7 @@ import { destroySession } from "./destroy.js";
 import { baseOf, LoadedSession, loadedSession, storedOf } from "./loaded-session.js";
 import { MembershipChange, ownerOf } from "./membership.js";
 import { touchSession } from "./touch.js";
-import { ttlFor } from "./ttl.js";
+import { ttlForData } from "./ttl.js";
 
 /** Longest random pause between two tries, in ms: longer ones would let writers that do not wait take all. */
 const LONGEST_PAUSE = 8;
@@ -95,7 +95,7 @@ async function save<T extends object>(
   deadline: number,
 ): Promise<SaveResult<T>> {
   const record = given && loadedSession(given, handle);
-  if (ttlOf(context, ttl, data) <= 0) {
+  if (ttlForData(context, ttl, data) <= 0) {
     await destroySession(context, handle, undefined, deadline);
     return GONE;
   }
@@ -103,7 +103,7 @@ async function save<T extends object>(
   const value = serialised instanceof Uint8Array ? serialised : await serialised;
   const base = record && baseOf(record, source);
   if (record && base && touchUnchanged && isSame(value, base)) {
-    const life = ttlOf(context, ttl, record.data);
+    const life = ttlForData(context, ttl, record.data);
     const touched = await touchSession(context, handle, record, { ttl: life }, deadline);
     return touched.outcome === "gone" ? GONE : { outcome: "saved", record: touched.record };
   }
@@ -179,7 +179,7 @@ async function write<T extends object>(
   const createdAt = ground.createdAt ?? time;
   const kept = plan.keepExpiry ? ground.expiresAt : undefined;
   const expiresAt =
-    kept ?? expiryOf(time, ttlOf(context, plan.ttl, content.data), createdAt, context.options);
+    kept ?? expiryOf(time, ttlForData(context, plan.ttl, content.data), createdAt, context.options);
   if (expiresAt <= time) return gone(progress);
   const owner = membership && ownerOf(context, userIn(context, content.data, deadline), ground.membership);
   const prepared = membership?.prepare(owner, ground.membership, expiresAt);
@@ -240,10 +240,6 @@ async function done<T extends object>(
 function gone<T extends object>({ membership }: Progress<T>): SaveResult<T> {
   membership?.rollback();
   return GONE;
-}
-
-function ttlOf<T extends object>(context: StoreContext, ttl: SaveOptions<T>["ttl"], data: T): number {
-  return ttlFor(context, typeof ttl === "function" ? ttl(data) : ttl);
 }
 
 function groundOf({ revision, metadata }: { revision: number; metadata: SessionMetadata }): Ground {

@@ -17,18 +17,27 @@ export function isTouchDue<T extends object>(
   record: SessionRecord<T>,
   { ttl }: TouchOptions,
 ): boolean {
-  const time = Date.now();
   try {
-    const life = ttlFor(context, ttl);
-    const expiresAt = expiryOf(time, life, record.createdAt, context.options);
-    return (
-      !isLive(record, time, context.options) ||
-      !isTouchTooSoon(record.expiresAt, expiresAt, life, limitsOf(context))
-    );
+    return !timingOf(context, record, ttl).isTooSoon;
   } catch {
     // A time to live that is not allowed is for the touch to report.
     return true;
   }
+}
+
+/** When a touch of this record would let the session end, and whether that is too soon after the last write. */
+function timingOf<T extends object>(
+  context: StoreContext,
+  record: SessionRecord<T>,
+  ttl: number | undefined,
+): { readonly life: number; readonly expiresAt: number; readonly isTooSoon: boolean } {
+  const life = ttlFor(context, ttl);
+  const time = Date.now();
+  const expiresAt = expiryOf(time, life, record.createdAt, context.options);
+  const isTooSoon =
+    isLive(record, time, context.options) &&
+    isTouchTooSoon(record.expiresAt, expiresAt, life, limitsOf(context));
+  return { life, expiresAt, isTooSoon };
 }
 
 /**
@@ -43,16 +52,12 @@ export async function touchSession<T extends object>(
   { ttl }: TouchOptions,
   deadline: number,
 ): Promise<TouchResult<T>> {
-  const life = ttlFor(context, ttl);
   const record = loadedSession(given, handle);
   const { createdAt } = record;
-  const time = Date.now();
-  const expiresAt = expiryOf(time, life, createdAt, context.options);
-  const isSoon = (before: number) => isTouchTooSoon(before, expiresAt, life, limitsOf(context));
-  if (isLive(record, time, context.options) && isSoon(record.expiresAt))
-    return { outcome: "skipped", record };
+  const { life, expiresAt, isTooSoon } = timingOf(context, record, ttl);
+  if (isTooSoon) return { outcome: "skipped", record };
   const other = context.touching.get(handle);
-  if (other && other.createdAt === createdAt && isSoon(other.expiresAt)) {
+  if (other?.createdAt === createdAt && isTouchTooSoon(other.expiresAt, expiresAt, life, limitsOf(context))) {
     const { outcome } = await other.result;
     return outcome === "gone" ? { outcome, record: null } : { outcome: "skipped", record };
   }

@@ -1,5 +1,6 @@
 import type { Context } from "../context.js";
 import { type Limits, ttlOf } from "../format/expiry.js";
+import type { SaveOptions } from "../types.js";
 
 /** What a session's time to live is checked against; the bucket decides how long one may be at most. */
 export function limitsOf({ options, bucket }: Context): Limits {
@@ -13,6 +14,11 @@ export function limitsOf({ options, bucket }: Context): Limits {
  */
 export function ttlFor(context: Context, ttl: number | undefined): number {
   return ttlOf(ttl, limitsOf(context), context.warnOfLongTtl);
+}
+
+/** As `ttlFor`, for what a save was given: a time to live, or a function of the data that are stored. */
+export function ttlForData<T extends object>(context: Context, ttl: SaveOptions<T>["ttl"], data: T): number {
+  return ttlFor(context, typeof ttl === "function" ? ttl(data) : ttl);
 }
 
 /** A function that warns, once, of a session that asks for a longer life than it may have. */

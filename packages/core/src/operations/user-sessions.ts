@@ -1,6 +1,7 @@
 import type { Found } from "../entries/session-entry.js";
 import type { StoreContext } from "../entries/store-context.js";
 import { inOrder, type Member } from "../entries/user-index.js";
+import { follow } from "./follow.js";
 
 /** How many sessions of a user are read at a time, and held in memory. */
 export const BATCH = 64;
@@ -65,14 +66,7 @@ async function examineOne(
   deadline: number,
   read: "find" | "findCurrent",
 ): Promise<Examined> {
-  let { handle } = member;
-  let found = await context.sessions[read](handle, deadline);
-  // Rotation chains are short; a forged one may be a circle.
-  for (const met = new Set([handle]); found.tombstone?.movedTo !== undefined; met.add(handle)) {
-    handle = found.tombstone.movedTo;
-    if (met.has(handle)) break;
-    found = await context.sessions[read](handle, deadline);
-  }
+  const { handle, found } = await follow(member.handle, (at) => context.sessions[read](at, deadline));
   const { metadata, isLive, problem, revision } = found;
   const membership = metadata?.membership;
   if (metadata && membership && hashes.includes(membership.userHash)) {

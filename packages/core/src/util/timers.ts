@@ -3,7 +3,7 @@
  * the global functions; the store's requests, deadlines and pauses then still run in real time. `Date` is not taken
  * from here: a test may move it.
  */
-const { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate, queueMicrotask } = globalThis;
+const { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate } = globalThis;
 const { nextTick } = process;
 const clock = globalThis.performance;
 const read = clock.now;
@@ -34,4 +34,4 @@ export function nextTurn(): Promise<void> {
   });
 }
 
-export { clearInterval, clearTimeout, nextTick, queueMicrotask, setImmediate, setInterval, setTimeout };
+export { clearInterval, clearTimeout, nextTick, setImmediate, setInterval, setTimeout };
