@@ -48,7 +48,7 @@ export function assemble(nc: NatsConnectionSource, options: ResolvedOptions): As
     sessionKeyStart: sessionKeyStart(options.prefix),
     indexKeyStart: indexKeyStart(options.prefix),
     background: (task) => lifecycle.background(task),
-    warnOfLongTtl: longTtlWarning(() => bucket.facts.maxTtl),
+    warnOfLongTtl: longTtlWarning(options.bucket, () => bucket.facts.maxTtl),
     pause: (ms) => lifecycle.pause(ms),
     isClosing: () => lifecycle.isClosing,
     turns: new Turns(),

@@ -13,9 +13,12 @@ export type {
   CacheStats,
   ChangesOptions,
   ChangeType,
+  CheckOptions,
+  CheckResult,
   CountOptions,
   FeedEvent,
   FeedInterruption,
+  FeedState,
   MissedChanges,
   NatsConnectionLike,
   NatsConnectionSource,
@@ -34,3 +37,15 @@ export type {
   TouchResult,
   UserSession,
 } from "./types.js";
+export type {
+  CacheMessage,
+  LeaderMessage,
+  LimitMessage,
+  MissedMessage,
+  OperationContext,
+  OperationError,
+  OperationName,
+  SessionMessage,
+  WarningMessage,
+  WriteMessage,
+} from "./util/channels.js";

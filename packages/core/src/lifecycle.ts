@@ -1,6 +1,8 @@
 import { SessionStoreError } from "./errors.js";
 import type { Bucket } from "./nats/bucket.js";
+import { type Traced, traceOperation } from "./operation-trace.js";
 import type { ResolvedOptions } from "./resolve-options.js";
+import { type OperationContext, type OperationName, operations } from "./util/channels.js";
 import { idleSleep, now } from "./util/timers.js";
 
 /** The parts of a store, beside its bucket, that are opened and closed with it. */
@@ -9,6 +11,9 @@ interface Parts {
   open(deadline: number): Promise<void>;
   close(): void;
 }
+
+/** @param trace the context of the tracing channel, where anything subscribes */
+type Operation<R> = (deadline: number, trace?: OperationContext) => Promise<R>;
 
 /**
  * Runs the operations of a store: each with one deadline, on a bucket that is open, and waited for by `close`.
@@ -43,11 +48,25 @@ export class Lifecycle {
     return now() + this.#options.timeout;
   }
 
-  /** Runs a public operation. One that finds the bucket missing creates it, where it may, and begins again in it. */
-  run<R>(operation: (deadline: number) => Promise<R>): Promise<R> {
+  /**
+   * Runs a public operation. One that finds the bucket missing creates it, where it may, and begins again in it.
+   * @param name under which the tracing channel reports it, where anything subscribes; its context is handed down then
+   */
+  run<R>(
+    operation: Operation<R>,
+    name?: OperationName,
+    id?: string,
+    handle?: string,
+    deadline = this.deadline(),
+  ): Promise<R> {
+    if (name !== undefined && operations.hasSubscribers) {
+      const traced: Traced = { operation: name, id, handle };
+      return traceOperation(this.#bucket, traced, (trace) =>
+        this.run((until) => operation(until, trace), undefined, undefined, undefined, deadline),
+      );
+    }
     if (this.#closed) return Promise.reject(closed());
     this.#running++;
-    const deadline = this.deadline();
     return this.#start(operation, deadline).then(this.#ended as (result: R) => R, (error) => {
       if (!this.#isMissing(error)) return this.#failed(error);
       return this.#openFirst(operation, deadline).then(this.#ended as (result: R) => R, this.#failed);
@@ -58,10 +77,13 @@ export class Lifecycle {
    * Runs a listing, batch by batch. It is under way for as long as its reader takes; only its reads count as running.
    * @param list is given what makes the deadline of each batch
    */
-  async *batches<B>(list: (deadline: () => number) => AsyncGenerator<B>): AsyncGenerator<B, undefined> {
+  async *batches<B>(
+    list: (deadline: () => number) => AsyncGenerator<B>,
+    name?: OperationName,
+  ): AsyncGenerator<B, undefined> {
     const batches = list(() => this.deadline());
     for (;;) {
-      const { value, done } = await this.run(() => batches.next());
+      const { value, done } = await this.run(() => batches.next(), name);
       if (done) return;
       yield value;
     }

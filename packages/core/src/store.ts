@@ -1,7 +1,9 @@
 import { type Assembly, assemble } from "./assembly.js";
 import { ChangeReader } from "./changes/reader.js";
 import { handleOf, isHandle } from "./format/keys.js";
+import { traceSkippedTouch } from "./operation-trace.js";
 import { destroyByUser, listByUser } from "./operations/by-user.js";
+import { checkBucket } from "./operations/check.js";
 import { destroySession, type OnlyOf } from "./operations/destroy.js";
 import { clearSessions, countLive, liveHandles, liveRecords } from "./operations/list.js";
 import { recordOf } from "./operations/record.js";
@@ -14,6 +16,8 @@ import { resolveOptions } from "./resolve-options.js";
 import type {
   CacheStats,
   ChangesOptions,
+  CheckOptions,
+  CheckResult,
   CountOptions,
   NatsConnectionSource,
   OnEndedOptions,
@@ -28,6 +32,8 @@ import type {
   TouchResult,
   UserSession,
 } from "./types.js";
+import { type OperationContext, operations } from "./util/channels.js";
+import { now } from "./util/timers.js";
 
 /**
  * Sessions in one NATS key-value bucket. The store opens itself: each operation waits, within its own `timeout`, for
@@ -75,29 +81,59 @@ export class SessionStore<T extends object = SessionData> {
    * `ERR_SESSION_SERVER`
    */
   ready(): Promise<void> {
-    return this.#parts.lifecycle.run(async () => {});
+    return this.#parts.lifecycle.run(async () => {}, "open");
+  }
+
+  /**
+   * Asks the bucket's leader whether it is there, for `/healthz` and readiness. It writes nothing.
+   * @returns what it found; see {@link CheckResult}
+   * @throws what every operation rejects with: `ERR_SESSION_UNAVAILABLE` without an answer within `timeout` or without
+   * a leader, `ERR_SESSION_BUCKET_MISSING`, `ERR_SESSION_CLOSED` …; TypeError for a wrong `timeout`
+   * @example
+   * app.get("/healthz", async (req, res) => res.json(await sessions.check({ timeout: 1000 })));
+   */
+  check({ timeout = this.#parts.context.options.timeout }: CheckOptions = {}): Promise<CheckResult> {
+    const { lifecycle, context, feed } = this.#parts;
+    if (!(Number.isFinite(timeout) && timeout > 0)) {
+      const given = typeof timeout === "number" ? timeout : typeof timeout;
+      return Promise.reject(
+        new TypeError(`Expected \`timeout\` to be a positive number of milliseconds, got ${given}`),
+      );
+    }
+    const end = now() + Math.min(timeout, context.options.timeout);
+    const check = (deadline: number) => checkBucket(context, feed, deadline);
+    return lifecycle.run(check, "check", undefined, undefined, end);
   }
 
   /** The session's record, or `null` when the server says that there is none (never because of an outage). */
   load(id: string): Promise<SessionRecord<T> | null> {
-    return this.#parts.lifecycle.run((deadline) => {
-      const handle = handleOf(id);
-      const writing = this.#parts.context.writes.settled(handle, deadline);
-      return writing ? writing.then(() => this.#load(handle, deadline)) : this.#load(handle, deadline);
-    });
+    return this.#parts.lifecycle.run(
+      (deadline, trace) => {
+        const handle = handleOf(id);
+        const writing = this.#parts.context.writes.settled(handle, deadline);
+        if (writing) return writing.then(() => this.#load(handle, deadline, trace));
+        return this.#load(handle, deadline, trace);
+      },
+      "load",
+      id,
+    );
   }
 
   /** Stores the data; see {@link SaveResult}. */
   save(id: string, data: T, options: SaveOptions<T> = {}): Promise<SaveResult<T>> {
-    return this.#parts.lifecycle.run((deadline) =>
-      saveSession(this.#parts.context, handleOf(id), data, options, deadline),
+    return this.#parts.lifecycle.run(
+      (deadline, trace) => saveSession(this.#parts.context, handleOf(id), data, options, deadline, trace),
+      "save",
+      id,
     );
   }
 
   /** Renews a loaded session and changes nothing else; see {@link TouchResult}. */
   touch(id: string, record: SessionRecord<T>, options: TouchOptions = {}): Promise<TouchResult<T>> {
-    return this.#parts.lifecycle.run((deadline) =>
-      touchSession(this.#parts.context, handleOf(id), record, options, deadline),
+    return this.#parts.lifecycle.run(
+      (deadline, trace) => touchSession(this.#parts.context, handleOf(id), record, options, deadline, trace),
+      "touch",
+      id,
     );
   }
 
@@ -115,24 +151,35 @@ export class SessionStore<T extends object = SessionData> {
     // biome-ignore lint/suspicious/noConfusingVoidType: a function that changes the data in place returns nothing
     change: (data: T) => T | undefined | void | Promise<T | undefined | void>,
   ): Promise<SaveResult<T>> {
-    return this.#parts.lifecycle.run((deadline) =>
-      updateSession(this.#parts.context, handleOf(id), change, deadline),
+    return this.#parts.lifecycle.run(
+      (deadline, trace) => updateSession(this.#parts.context, handleOf(id), change, deadline, trace),
+      "update",
+      id,
     );
   }
 
   /** Ends a session for good; true when there was one. */
   destroy(id: string): Promise<boolean> {
-    return this.#parts.lifecycle.run((deadline) => this.#destroy(handleOf(id), undefined, deadline));
+    return this.#parts.lifecycle.run(
+      (deadline, trace) => this.#destroy(handleOf(id), undefined, deadline, trace),
+      "destroy",
+      id,
+    );
   }
 
   /** Ends the session of this handle, if it is `user`'s where one is given; false where there is no such session. */
   destroyByHandle(handle: string, { user }: { user?: string | undefined } = {}): Promise<boolean> {
-    return this.#parts.lifecycle.run(async (deadline) => {
-      if (typeof handle !== "string") throw new TypeError(`Expected a handle, got ${typeof handle}`);
-      const only = user === undefined ? undefined : { hashes: this.#parts.context.users.all(user) };
-      if (!isHandle(handle)) return false;
-      return this.#destroy(handle, only, deadline);
-    });
+    return this.#parts.lifecycle.run(
+      async (deadline, trace) => {
+        if (typeof handle !== "string") throw new TypeError(`Expected a handle, got ${typeof handle}`);
+        const only = user === undefined ? undefined : { hashes: this.#parts.context.users.all(user) };
+        if (!isHandle(handle)) return false;
+        return this.#destroy(handle, only, deadline, trace);
+      },
+      "destroy",
+      undefined,
+      isHandle(handle) ? handle : undefined,
+    );
   }
 
   /**
@@ -141,8 +188,11 @@ export class SessionStore<T extends object = SessionData> {
    * gone.
    */
   rotate(id: string, newId: string, data: T, options: RotateOptions<T>): Promise<SaveResult<T>> {
-    return this.#parts.lifecycle.run((deadline) =>
-      rotateSession(this.#parts.context, handleOf(id), handleOf(newId), data, options, deadline),
+    return this.#parts.lifecycle.run(
+      (deadline, trace) =>
+        rotateSession(this.#parts.context, handleOf(id), handleOf(newId), data, options, deadline, trace),
+      "rotate",
+      id,
     );
   }
 
@@ -175,7 +225,7 @@ export class SessionStore<T extends object = SessionData> {
     return this.#parts.lifecycle.run(async () => {
       this.#requireUsers();
       return destroyByUser(this.#parts.context, user, except, () => this.#parts.lifecycle.deadline());
-    });
+    }, "destroyByUser");
   }
 
   /** Handles of the live sessions; ids are not stored. Each once, those that begin meanwhile perhaps. */
@@ -194,17 +244,20 @@ export class SessionStore<T extends object = SessionData> {
    * `{ exact: true }` reads every entry's headers and counts the live sessions only.
    */
   count({ exact = false }: CountOptions = {}): Promise<number> {
-    return this.#parts.lifecycle.run(async (deadline) =>
-      exact
-        ? countLive(this.#parts.context, () => this.#parts.lifecycle.deadline())
-        : (await this.#parts.context.bucket.position(deadline)).entries,
+    return this.#parts.lifecycle.run(
+      async (deadline) =>
+        exact
+          ? countLive(this.#parts.context, () => this.#parts.lifecycle.deadline())
+          : (await this.#parts.context.bucket.position(deadline)).entries,
+      "count",
     );
   }
 
   /** Ends every session that there is at the time of the call. */
   clear(): Promise<void> {
-    return this.#parts.lifecycle.run(() =>
-      clearSessions(this.#parts.context, () => this.#parts.lifecycle.deadline()),
+    return this.#parts.lifecycle.run(
+      () => clearSessions(this.#parts.context, () => this.#parts.lifecycle.deadline()),
+      "clear",
     );
   }
 
@@ -246,20 +299,29 @@ export class SessionStore<T extends object = SessionData> {
 
   /** @internal Whether a touch of this record would be stored now; true while the store is not open. */
   isTouchDue(record: SessionRecord<T>, options: TouchOptions = {}): boolean {
-    return !this.#parts.lifecycle.isOpen || isTouchDue(this.#parts.context, record, options);
+    const { lifecycle, context } = this.#parts;
+    if (!lifecycle.isOpen || isTouchDue(context, record, options)) return true;
+    if (operations.hasSubscribers) traceSkippedTouch(context.bucket, record.handle);
+    return false;
   }
 
-  #load(handle: string, deadline: number): Promise<SessionRecord<T> | null> {
+  #load(handle: string, deadline: number, trace?: OperationContext): Promise<SessionRecord<T> | null> {
     const { context } = this.#parts;
     return context.sessions
-      .read(handle, deadline)
+      .read(handle, deadline, trace)
       .then((session) => session && recordOf<T>(context, handle, session, deadline));
   }
 
   /** After the writes of the session that are under way in this process. */
-  #destroy(handle: string, only: OnlyOf | undefined, deadline: number): Promise<boolean> {
+  #destroy(
+    handle: string,
+    only: OnlyOf | undefined,
+    deadline: number,
+    trace?: OperationContext,
+  ): Promise<boolean> {
     const { context } = this.#parts;
-    return context.writes.runAfter(handle, deadline, () => destroySession(context, handle, only, deadline));
+    const destroy = () => destroySession(context, handle, only, deadline, trace);
+    return context.writes.runAfter(handle, deadline, destroy);
   }
 
   #requireUsers(): void {
@@ -268,6 +330,6 @@ export class SessionStore<T extends object = SessionData> {
   }
 
   async *#each<I>(list: (deadline: () => number) => AsyncGenerator<I[]>): AsyncGenerator<I, undefined> {
-    for await (const batch of this.#parts.lifecycle.batches(list)) yield* batch;
+    for await (const batch of this.#parts.lifecycle.batches(list, "list")) yield* batch;
   }
 }

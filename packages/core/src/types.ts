@@ -182,6 +182,36 @@ export interface CacheStats {
   readonly bytes: number;
 }
 
+export interface CheckOptions {
+  /**
+   * How long it may take, in ms; no longer than the store's `timeout`.
+   * @default the store's `timeout`
+   */
+  timeout?: number | undefined;
+}
+
+/**
+ * The change feed, as `check` finds it:
+ * - `live`: the store follows it.
+ * - `idle`: the bucket has one, and nothing in this process needs it: no near cache, no `changes()`, no `onEnded`.
+ * - `cut`: it was interrupted, and what happened meanwhile is being read.
+ * - `none`: the bucket does not republish its writes.
+ */
+export type FeedState = "live" | "idle" | "cut" | "none";
+
+/** What `check` found. */
+export interface CheckResult {
+  /** How long the bucket's leader took to answer, in ms. */
+  readonly latency: number;
+  /** The server that the connection leads to, `host:port`; `undefined` where the client does not tell. */
+  readonly server: string | undefined;
+  /** Name of the bucket. */
+  readonly bucket: string;
+  /** Name of the server that leads the bucket. */
+  readonly leader: string;
+  readonly feed: FeedState;
+}
+
 export interface CountOptions {
   /**
    * Read all entries and count exactly the sessions that are live now.
@@ -208,6 +238,7 @@ export interface NatsConnectionLike {
   closed(): Promise<void | Error>;
   isClosed(): boolean;
   isDraining(): boolean;
+  getServer?(): string;
 }
 
 /**

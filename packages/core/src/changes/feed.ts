@@ -2,6 +2,7 @@ import { SessionStoreError, unavailable } from "../errors.js";
 import type { ChangeMessage } from "../nats/changes.js";
 import type { SessionChange } from "../types.js";
 import { BoundedMap } from "../util/bounded-map.js";
+import { missedChanges } from "../util/channels.js";
 import { now } from "../util/timers.js";
 import type { FeedContext } from "./bucket-reads.js";
 import { changeOf, handleIn } from "./change.js";
@@ -57,6 +58,21 @@ export class ChangeFeed {
     this.#context = context;
   }
 
+  /** Whether anything listens. */
+  get isFollowed(): boolean {
+    return this.#running !== undefined;
+  }
+
+  /** Whether changes are missing that will still be emitted: the link was down. */
+  get isCut(): boolean {
+    return this.#isCut;
+  }
+
+  /** Name of the bucket. */
+  get bucket(): string {
+    return this.#context.bucket.name;
+  }
+
   /** `ready` resolves when everything that happens later will be emitted; it rejects where there is no feed. */
   listen(listener: FeedListener): { readonly ready: Promise<void>; readonly stop: () => void } {
     if (this.#isClosed) throw new SessionStoreError("ERR_SESSION_CLOSED", "The session store was closed.");
@@ -100,7 +116,10 @@ export class ChangeFeed {
         this.#isCut = false;
         this.#each((listener) => listener.resumed?.());
       },
-      missed: () => this.#each((listener) => listener.missed()),
+      missed: () => {
+        if (missedChanges.hasSubscribers) missedChanges.publish({ bucket: this.bucket });
+        this.#each((listener) => listener.missed());
+      },
       failed: (error) => this.#end(tail, error),
     });
     const ready = tail.start();

@@ -2,6 +2,7 @@ import { isUnavailable } from "../errors.js";
 import { isHandle } from "../format/keys.js";
 import type { OnEndedOptions, SessionChange, SessionEnd } from "../types.js";
 import { clearInterval, idleSleep, nextTick, now, setInterval } from "../util/timers.js";
+import { warn } from "../util/warn.js";
 import type { ChangeFeed } from "./feed.js";
 
 /**
@@ -173,7 +174,11 @@ export class SessionWatch {
       for (const watcher of session.watchers) {
         if (!remove(session, watcher) || !error) continue;
         if (watcher.onError) callSafely(() => watcher.onError?.(error));
-        else if (!hasWarned) hasWarned = warn(error);
+        else if (!hasWarned) {
+          hasWarned = true;
+          const message = `The ends of sessions are not watched any more: ${error.message}`;
+          warn(this.#feed.bucket, "NATS_SESSION_WATCH_ENDED", message);
+        }
       }
     }
   }
@@ -236,14 +241,6 @@ export class SessionWatch {
 function remove(session: WatchedSession, watcher: Watcher): boolean {
   if (!session.watchers.delete(watcher)) return false;
   watcher.release?.();
-  return true;
-}
-
-function warn({ message }: Error): true {
-  process.emitWarning(`The ends of sessions are not watched any more: ${message}`, {
-    type: "NatsSessionWarning",
-    code: "NATS_SESSION_WATCH_ENDED",
-  });
   return true;
 }
 

@@ -3,6 +3,7 @@ import type { ChangeFeed } from "../changes/feed.js";
 import type { CacheLimits } from "../resolve-options.js";
 import type { CacheStats } from "../types.js";
 import { BoundedMap } from "../util/bounded-map.js";
+import { type CacheMessage, cacheEvents } from "../util/channels.js";
 import { now } from "../util/timers.js";
 
 /** What the cache needs to know of a session as it is stored. */
@@ -78,6 +79,9 @@ export class NearCache<S extends CacheableSession> {
       max,
       maxSize: maxBytes,
       sizeCalculation: ({ session }) => session.value.byteLength + OVERHEAD,
+      dispose: (_session, _handle, reason) => {
+        if (reason === "evict" && cacheEvents.hasSubscribers) this.#publish("evict");
+      },
     });
     this.#revisions = new BoundedMap(MOST_REVISIONS, (_handle, revision) => {
       this.#forgotten = Math.max(this.#forgotten, revision);
@@ -122,6 +126,7 @@ export class NearCache<S extends CacheableSession> {
     const session = age > this.#maxStale ? undefined : this.#stored(handle);
     if (session) this.#hits++;
     else this.#misses++;
+    if (cacheEvents.hasSubscribers) this.#publish(session ? "hit" : "miss");
     return session;
   }
 
@@ -207,12 +212,19 @@ export class NearCache<S extends CacheableSession> {
   #drop(handle: string): void {
     this.#sessions.delete(handle);
     this.#drops++;
+    if (cacheEvents.hasSubscribers) this.#publish("drop");
+  }
+
+  #publish(type: CacheMessage["type"], count = 1): void {
+    cacheEvents.publish({ bucket: this.#feed.bucket, type, count });
   }
 
   #clear(): void {
     this.#epoch++;
     this.#provenAt = Number.NEGATIVE_INFINITY;
-    this.#drops += this.#sessions.size;
+    const { size } = this.#sessions;
+    this.#drops += size;
+    if (size > 0 && cacheEvents.hasSubscribers) this.#publish("drop", size);
     this.#sessions.clear();
     this.#revisions.clear();
     this.#forgotten = 0;

@@ -5,6 +5,7 @@ import type { SessionMetadata } from "../format/metadata.js";
 import type { WriteAnswer } from "../nats/entries.js";
 import type { Entry } from "../nats/replies.js";
 import { BoundedMap } from "../util/bounded-map.js";
+import type { OperationContext } from "../util/channels.js";
 import { nextTurn, now } from "../util/timers.js";
 import type { NearCache } from "./near-cache.js";
 import { type Place, sessionPlace } from "./place.js";
@@ -56,11 +57,12 @@ export class Sessions {
   }
 
   /** The live session of a handle. @throws `ERR_SESSION_CORRUPT`, `ERR_SESSION_KEY_UNKNOWN` */
-  read(handle: string, deadline: number): Promise<StoredSession | null> {
+  read(handle: string, deadline: number, trace?: OperationContext): Promise<StoredSession | null> {
     const cache = this.#cache;
     if (!cache) return this.#readShared(handle, deadline);
     return this.#endOfTurn().then(() => {
       const cached = cache.get(handle);
+      if (trace) trace.cached = cached !== undefined;
       return cached ? this.#live(cached) : this.#readShared(handle, deadline);
     });
   }

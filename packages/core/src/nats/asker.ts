@@ -1,4 +1,5 @@
 import { isUnavailable, type SessionStoreError } from "../errors.js";
+import { leaderReads } from "../util/channels.js";
 import { FIRST_PAUSE, longer, pauseUntil } from "./backoff.js";
 import type { Mux } from "./mux.js";
 import type { OutageReason } from "./outage-reason.js";
@@ -45,6 +46,7 @@ export class Asker {
   async pause(pause: number, deadline: number, otherwise: string | SessionStoreError): Promise<void> {
     const reason = this.reasons.reason(deadline, false);
     if (reason?.certain) throw reason.error();
+    if (leaderReads.hasSubscribers) leaderReads.publish({ bucket: this.reasons.bucket, reason: "none" });
     await pauseUntil(pause, deadline, reason?.error() ?? otherwise);
   }
 }

@@ -2,6 +2,7 @@ import { SessionStoreError, unavailable } from "../errors.js";
 import type { NatsConnectionLike, NatsConnectionSource } from "../types.js";
 import { SingleFlight } from "../util/single-flight.js";
 import { idleSleep, now, sleep } from "../util/timers.js";
+import { warn } from "../util/warn.js";
 import { within } from "../util/within.js";
 import { type ChangesListener, subscribeToChanges } from "./changes.js";
 import { ConnectionSource } from "./connection-source.js";
@@ -9,6 +10,7 @@ import { Entries } from "./entries.js";
 import { KnownRevisions } from "./known-revisions.js";
 import { Mux } from "./mux.js";
 import { OutageReason } from "./outage-reason.js";
+import { type ServerAddress, serverAddressOf } from "./server-address.js";
 import { warnOfServerFault } from "./server-versions.js";
 import { openStream, type StreamFacts } from "./stream.js";
 import type { BucketOptions } from "./stream-config.js";
@@ -109,6 +111,11 @@ export class Bucket {
     return this.#opened?.mux.repliedAt ?? Number.NEGATIVE_INFINITY;
   }
 
+  /** The server that the connection leads to, where the bucket is open and the client tells. */
+  get server(): ServerAddress | undefined {
+    return this.#opened && serverAddressOf(this.#opened.nc);
+  }
+
   /** The key of an entry from its subject. */
   keyOf(subject: string): string {
     return subject.slice(this.#subjects.entry.length);
@@ -168,7 +175,7 @@ export class Bucket {
     const facts = await openStream(nc, this.#options, this.#subjects, deadline, on);
     if (this.#closed) return;
     const { version } = nc.info ?? {};
-    if (version !== this.#version) warnOfServerFault(version, facts);
+    if (version !== this.#version) warnOfServerFault(this.name, version, facts);
     this.#version = version;
     const before = this.#opened;
     if (before && before.nc !== nc) before.mux.abandon();
@@ -235,15 +242,14 @@ export class Bucket {
 }
 
 function warnOfOldBucket(bucket: string, differences: string): void {
-  process.emitWarning(
+  warn(
+    bucket,
+    "NATS_SESSION_OLD_BUCKET",
     `The bucket "${bucket}" was made for an older server: ${differences}. Open the store with \`updateBucket: true\` to change it.`,
-    { type: "NatsSessionWarning", code: "NATS_SESSION_OLD_BUCKET" },
   );
 }
 
 function warnOfLoss(bucket: string): void {
-  process.emitWarning(
-    `The bucket "${bucket}" was gone and has been created again: the sessions in it are lost.`,
-    { type: "NatsSessionWarning", code: "NATS_SESSION_BUCKET_CREATED" },
-  );
+  const message = `The bucket "${bucket}" was gone and has been created again: the sessions in it are lost.`;
+  warn(bucket, "NATS_SESSION_BUCKET_CREATED", message);
 }

@@ -1,4 +1,5 @@
 import type { SessionStoreError } from "../errors.js";
+import { leaderReads } from "../util/channels.js";
 import type { Semaphore } from "../util/semaphore.js";
 import { now } from "../util/timers.js";
 import { API, type ApiError, apiError } from "./api-errors.js";
@@ -6,7 +7,7 @@ import { Asker } from "./asker.js";
 import { FIRST_PAUSE, longer, pauseUntil } from "./backoff.js";
 import { HeadersToSend } from "./headers.js";
 import type { KnownRevisions } from "./known-revisions.js";
-import { LeaderLines } from "./leader-lines.js";
+import { LeaderLines, reasonToConfirm } from "./leader-lines.js";
 import type { Mux } from "./mux.js";
 import type { OutageReason } from "./outage-reason.js";
 import { ReplicaCount } from "./replica-count.js";
@@ -93,6 +94,10 @@ export class Entries {
       if (entry && entry.revision >= known) {
         const isFinal = entry.deleted && known > 0;
         if (isFinal || isLive(entry) || this.isFromLeader(entry)) return entry;
+      }
+      if (leaderReads.hasSubscribers) {
+        const { bucket } = this.subjects;
+        leaderReads.publish({ bucket, reason: reasonToConfirm(entry, known) });
       }
       return this.#readFromLeader(key, deadline, this.#lines.lineFor(entry, known));
     });
@@ -184,6 +189,11 @@ export class Entries {
       if (state.last >= this.known.newest || now() > patience) return state;
       await pauseUntil(pause, deadline, "the bucket's leader has not caught up");
     }
+  }
+
+  /** What the leader says of the stream at the first try that it answers, whatever this process knows. */
+  freshState(deadline: number): Promise<StreamState> {
+    return this.#askState(deadline);
   }
 
   /** Writes a value; see {@link WriteAnswer}. */

@@ -1,4 +1,5 @@
 import { type SessionStoreError, unavailable } from "../errors.js";
+import type { LeaderMessage } from "../util/channels.js";
 import { Semaphore } from "../util/semaphore.js";
 import type { Entry } from "./replies.js";
 
@@ -26,6 +27,12 @@ export class LeaderLines {
     if (answer?.deleted) return this.#ended;
     return answer === null && known === 0 ? this.#missing : this.sessions;
   }
+}
+
+/** Why the leader is asked after a copy. @param known the newest revision that this process knows of */
+export function reasonToConfirm(answer: Entry | null, known: number): LeaderMessage["reason"] {
+  if (answer?.deleted && answer.revision >= known) return "ended";
+  return answer === null && known === 0 ? "missing" : "behind";
 }
 
 function line(limit: number): Semaphore {

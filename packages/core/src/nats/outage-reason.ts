@@ -39,6 +39,11 @@ export class OutageReason implements Reasons {
     private readonly missing: () => void,
   ) {}
 
+  /** Name of the bucket. */
+  get bucket(): string {
+    return this.options.bucket;
+  }
+
   /**
    * What is known by now, perhaps nothing; a later call may know more. It is never older than the operation, whose
    * start follows from its deadline: an earlier problem may be solved.

@@ -121,6 +121,8 @@ export interface StreamState {
   readonly first: number;
   readonly last: number;
   readonly replicas: number;
+  /** Name of the server that leads the bucket; the only one where there is no cluster. */
+  readonly leader: string;
   /** The server's clock when it answered (Unix ms); 0 where it does not say. */
   readonly serverTime: number;
 }
@@ -144,7 +146,8 @@ export function streamState(reply: Reply, stream: string): StreamState {
   const { created = "", ts, config } = answer;
   const { messages, first_seq: first, last_seq: last } = answer.state;
   const serverTime = Date.parse(ts ?? "") || 0;
-  return { created, messages, first, last, replicas: config?.num_replicas ?? 1, serverTime };
+  const { leader = "" } = answer.cluster ?? {};
+  return { created, messages, first, last, replicas: config?.num_replicas ?? 1, leader, serverTime };
 }
 
 /** A page of a stream's subjects, and how many there are in all. @throws `ERR_SESSION_UNAVAILABLE` as `streamState` */

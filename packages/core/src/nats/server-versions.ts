@@ -1,4 +1,5 @@
 import { SessionStoreError } from "../errors.js";
+import { warn } from "../util/warn.js";
 
 /** The oldest server that keeps the store's promises: older ones can acknowledge two saves of one revision. */
 const OLDEST = "2.10.0";
@@ -64,11 +65,9 @@ function numbers(version: string): number[] {
 }
 
 /** Warns of a server with a fault that matters. */
-export function warnOfServerFault(version: string | undefined, context: FaultContext): void {
+export function warnOfServerFault(bucket: string, version: string | undefined, context: FaultContext): void {
   const fault = version === undefined ? undefined : serverFaultOf(version, context);
   if (fault === undefined) return;
-  process.emitWarning(`nats-server ${version} has a fault that matters to sessions: ${fault}.`, {
-    type: "NatsSessionWarning",
-    code: "NATS_SESSION_SERVER_FAULT",
-  });
+  const message = `nats-server ${version} has a fault that matters to sessions: ${fault}.`;
+  warn(bucket, "NATS_SESSION_SERVER_FAULT", message);
 }

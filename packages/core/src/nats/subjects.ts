@@ -1,5 +1,6 @@
 /** The NATS subjects and names that belong to one KV bucket (ADR-8, ADR-31). */
 export interface Subjects {
+  readonly bucket: string;
   /** Name of the stream behind the bucket. */
   readonly stream: string;
   /** Every entry of the bucket. */
@@ -21,6 +22,7 @@ export interface Subjects {
 export function subjectsOf(bucket: string): Subjects {
   const stream = `KV_${bucket}`;
   return {
+    bucket,
     stream,
     all: `$KV.${bucket}.>`,
     entry: `$KV.${bucket}.`,

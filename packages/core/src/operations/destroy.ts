@@ -3,6 +3,7 @@ import type { StoreContext } from "../entries/store-context.js";
 import { isLive } from "../format/expiry.js";
 import { isHandle } from "../format/keys.js";
 import type { SessionMetadata } from "../format/metadata.js";
+import { ended as endedChannel, type OperationContext } from "../util/channels.js";
 import { now } from "../util/timers.js";
 import { contention } from "./contention.js";
 
@@ -30,6 +31,7 @@ export function destroySession(
   handle: string,
   only: OnlyOf | undefined,
   deadline: number,
+  trace?: OperationContext,
 ): Promise<boolean> {
   return context.writes.run(handle, async () => {
     const met = new Set<string>();
@@ -37,7 +39,7 @@ export function destroySession(
     // A forged tombstone could lead in a circle.
     for (let current: string | undefined = handle; isHandle(current) && !met.has(current); ) {
       met.add(current);
-      const ended: Ended = await endOne(context, current, only, deadline);
+      const ended: Ended = await endOne(context, current, only, deadline, trace);
       wasLive ||= ended.wasLive;
       current = ended.movedTo;
     }
@@ -57,6 +59,7 @@ async function endOne(
   handle: string,
   only: OnlyOf | undefined,
   deadline: number,
+  trace: OperationContext | undefined,
 ): Promise<Ended> {
   // What this process knows is tried first: most sessions that are ended were read by the same request.
   let known: Known | undefined = context.sessions.recall(handle);
@@ -77,11 +80,16 @@ async function endOne(
     const answer = await context.sessions.remove({ handle, tombstone, expected }, deadline);
     if (typeof answer === "number") {
       if (membership) context.index.remove([{ ...membership, handle }]);
-      return { wasLive: wasLive || isAlive, movedTo: undefined };
+      wasLive ||= isAlive;
+      if (wasLive && endedChannel.hasSubscribers) {
+        endedChannel.publish({ bucket: context.options.bucket, handle });
+      }
+      return { wasLive, movedTo: undefined };
     }
     // Without an answer it may be this process that ended the session, which the next look shows.
     if (answer === "lost") wasLive ||= isAlive;
     if (now() > deadline) throw contention();
+    if (trace) trace.attempts++;
     known = undefined;
   }
 }

@@ -1,6 +1,7 @@
 import type { StoreContext } from "../entries/store-context.js";
 import type { Member } from "../entries/user-index.js";
 import { SessionStoreError } from "../errors.js";
+import { limits } from "../util/channels.js";
 import { destroySession } from "./destroy.js";
 import { BATCH, clean, examine, membersOf, underWay } from "./user-sessions.js";
 
@@ -50,6 +51,8 @@ export async function admit(
     next -= batch.length;
   }
   if (taken.size < limit) return;
+  const { bucket } = context.options;
+  if (limits.hasSubscribers) limits.publish({ bucket, handle, action: "refused", limit });
   throw new SessionStoreError(
     "ERR_SESSION_LIMIT",
     `The user has as many sessions as \`maxSessionsPerUser\` allows (${limit}).`,
@@ -138,8 +141,12 @@ async function endAll(
       const [examined] = await examine(context, hashes, [member], deadline);
       session = examined?.session ?? null;
     }
-    if (session && !kept.has(session.place))
-      await destroySession(context, session.handle, { hashes }, deadline);
+    if (!session || kept.has(session.place)) return;
+    const hasEnded = await destroySession(context, session.handle, { hashes }, deadline);
+    const { bucket, maxSessionsPerUser: limit = 0 } = context.options;
+    if (hasEnded && limits.hasSubscribers) {
+      limits.publish({ bucket, handle: session.handle, action: "ended", limit });
+    }
   };
   await Promise.all(members.map(end));
 }

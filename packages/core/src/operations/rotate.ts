@@ -5,6 +5,7 @@ import { SessionStoreError } from "../errors.js";
 import { expiryOf, isLive } from "../format/expiry.js";
 import type { Membership, SessionMetadata } from "../format/metadata.js";
 import type { RotateOptions, SaveResult } from "../types.js";
+import { gone, merges, type OperationContext } from "../util/channels.js";
 import { now } from "../util/timers.js";
 import { serializeData, userIn } from "./application.js";
 import { type Content, mergeContents, reconcile } from "./conflict.js";
@@ -39,11 +40,12 @@ export function rotateSession<T extends object>(
   data: T,
   options: RotateOptions<T>,
   deadline: number,
+  trace?: OperationContext,
 ): Promise<SaveResult<T>> {
   if (handle === newHandle) throw new TypeError("Expected the new session id to be another than the old one");
   return context.writes.run(newHandle, () =>
     context.writes.runAfter(handle, deadline, () =>
-      rotate(context, handle, newHandle, data, options, deadline),
+      rotate(context, handle, newHandle, data, options, deadline, trace),
     ),
   );
 }
@@ -55,6 +57,7 @@ async function rotate<T extends object>(
   data: T,
   { record: given, ttl, source = data, newSource = source }: RotateOptions<T>,
   deadline: number,
+  trace: OperationContext | undefined,
 ): Promise<SaveResult<T>> {
   const { sessions, options } = context;
   const record = loadedSession(given, handle);
@@ -146,9 +149,13 @@ async function rotate<T extends object>(
         const held = content === ours ? undefined : { value: ours.value, source: newSource };
         const stored = { revision, value: content.value, metadata };
         const result = new LoadedSession(newHandle, content.data, stored, held);
+        if (held && merges.hasSubscribers) {
+          merges.publish({ bucket: options.bucket, handle: newHandle, operation: "rotate" });
+        }
         return { outcome: held ? "merged" : "saved", record: result };
       }
       if (now() > deadline) throw contention();
+      if (trace) trace.attempts++;
     }
   } catch (error) {
     membership.fail();
@@ -158,6 +165,7 @@ async function rotate<T extends object>(
     throw error;
   }
   membership.rollback();
+  if (gone.hasSubscribers) gone.publish({ bucket: options.bucket, handle, operation: "rotate" });
   if (revision > 0) await destroySession(context, newHandle, undefined, deadline);
   return GONE;
 }

@@ -5,6 +5,7 @@ import type { Membership, SessionMetadata } from "../format/metadata.js";
 import { isSame } from "../format/serializer.js";
 import type { SessionStoreOptions } from "../options.js";
 import type { SaveOptions, SaveResult } from "../types.js";
+import { created, gone as goneChannel, merges, type OperationContext } from "../util/channels.js";
 import { now, sleep } from "../util/timers.js";
 import { serializeData, userIn } from "./application.js";
 import { type Content, mergeContents, reconcile } from "./conflict.js";
@@ -55,6 +56,7 @@ interface Plan<T extends object> {
   readonly onConflict: SessionStoreOptions["onConflict"];
   readonly keepExpiry: boolean;
   readonly deadline: number;
+  readonly trace: OperationContext | undefined;
 }
 
 /** How far a save has come. */
@@ -75,8 +77,9 @@ export function saveSession<T extends object>(
   data: T,
   options: Save<T>,
   deadline: number,
+  trace?: OperationContext,
 ): Promise<SaveResult<T>> {
-  return context.writes.run(handle, () => save(context, handle, data, options, deadline));
+  return context.writes.run(handle, () => save(context, handle, data, options, deadline, trace));
 }
 
 async function save<T extends object>(
@@ -93,6 +96,7 @@ async function save<T extends object>(
     keepExpiry = false,
   }: Save<T>,
   deadline: number,
+  trace: OperationContext | undefined,
 ): Promise<SaveResult<T>> {
   const record = given && loadedSession(given, handle);
   if (ttlForData(context, ttl, data) <= 0) {
@@ -104,7 +108,8 @@ async function save<T extends object>(
   const base = record && baseOf(record, source);
   if (record && base && touchUnchanged && isSame(value, base)) {
     const life = ttlForData(context, ttl, record.data);
-    const touched = await touchSession(context, handle, record, { ttl: life }, deadline);
+    const touched = await touchSession(context, handle, record, { ttl: life }, deadline, trace);
+    if (trace) trace.outcome = touched.outcome;
     return touched.outcome === "gone" ? GONE : { outcome: "saved", record: touched.record };
   }
 
@@ -118,6 +123,7 @@ async function save<T extends object>(
     onConflict,
     keepExpiry,
     deadline,
+    trace,
   };
   const progress = begin(context, plan);
   if (base && record && base !== storedOf(record).value) {
@@ -153,9 +159,10 @@ function writeAgain<T extends object>(
   plan: Plan<T>,
   progress: Progress<T>,
 ): Promise<SaveResult<T>> {
-  const { handle, deadline } = plan;
+  const { handle, deadline, trace } = plan;
   return context.contended.run(handle, deadline, async () => {
     for (let attempt = 1; ; attempt++) {
+      if (trace) trace.attempts++;
       const result = (await look(context, plan, progress)) ?? (await write(context, plan, progress));
       if (result) return result;
       const left = deadline - now();
@@ -180,7 +187,7 @@ async function write<T extends object>(
   const kept = plan.keepExpiry ? ground.expiresAt : undefined;
   const expiresAt =
     kept ?? expiryOf(time, ttlForData(context, plan.ttl, content.data), createdAt, context.options);
-  if (expiresAt <= time) return gone(progress);
+  if (expiresAt <= time) return gone(context, plan, progress);
   const owner = membership && ownerOf(context, userIn(context, content.data, deadline), ground.membership);
   const prepared = membership?.prepare(owner, ground.membership, expiresAt);
   const member = prepared instanceof Promise ? await prepared : prepared;
@@ -193,7 +200,7 @@ async function write<T extends object>(
     { handle, value, metadata, expected: ground.revision },
     deadline,
   );
-  if (typeof answer === "number") return done(plan, progress, answer, metadata);
+  if (typeof answer === "number") return done(context, plan, progress, answer, metadata);
   if (answer === "lost") progress.unanswered = { value, metadata };
   return undefined;
 }
@@ -208,10 +215,10 @@ async function look<T extends object>(
   const { unanswered } = progress;
   const { revision, session: theirs } = await context.sessions.readCurrent(handle, deadline);
   if (unanswered && theirs && isWritten(theirs, unanswered)) {
-    return done(plan, progress, theirs.revision, unanswered.metadata);
+    return done(context, plan, progress, theirs.revision, unanswered.metadata);
   }
   // Ended, or ended and begun again under the same id, which is another session.
-  if (record && theirs?.metadata.createdAt !== record.createdAt) return gone(progress);
+  if (record && theirs?.metadata.createdAt !== record.createdAt) return gone(context, plan, progress);
   if (revision === progress.ground.revision) return undefined;
   progress.ground = theirs ? groundOf(theirs) : { ...NOTHING, revision };
   // Another process may have made it a user's session, which it then stays.
@@ -225,6 +232,7 @@ async function look<T extends object>(
 }
 
 async function done<T extends object>(
+  { options: { bucket } }: StoreContext,
   { handle, ours, source }: Plan<T>,
   { ground, content, membership }: Progress<T>,
   revision: number,
@@ -232,13 +240,20 @@ async function done<T extends object>(
 ): Promise<SaveResult<T>> {
   if (membership) await membership.commit(ground.membership, revision);
   const isMerged = content.value !== ours.value;
+  if (metadata.write === "create" && created.hasSubscribers) created.publish({ bucket, handle });
+  if (isMerged && merges.hasSubscribers) merges.publish({ bucket, handle, operation: "save" });
   const held = isMerged ? { value: ours.value, source } : undefined;
   const record = new LoadedSession(handle, content.data, { revision, value: content.value, metadata }, held);
   return { outcome: isMerged ? "merged" : "saved", record };
 }
 
-function gone<T extends object>({ membership }: Progress<T>): SaveResult<T> {
+function gone<T extends object>(
+  { options: { bucket } }: StoreContext,
+  { handle }: Plan<T>,
+  { membership }: Progress<T>,
+): SaveResult<T> {
   membership?.rollback();
+  if (goneChannel.hasSubscribers) goneChannel.publish({ bucket, handle, operation: "save" });
   return GONE;
 }
 

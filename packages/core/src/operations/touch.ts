@@ -4,6 +4,7 @@ import type { StoreContext } from "../entries/store-context.js";
 import { expiryOf, isLive, isTouchTooSoon } from "../format/expiry.js";
 import type { SessionMetadata } from "../format/metadata.js";
 import type { SessionRecord, TouchOptions, TouchResult } from "../types.js";
+import { gone, type OperationContext } from "../util/channels.js";
 import { now } from "../util/timers.js";
 import { deserializeData, userIn } from "./application.js";
 import { heldUp } from "./contention.js";
@@ -51,6 +52,7 @@ export async function touchSession<T extends object>(
   given: SessionRecord<T>,
   { ttl }: TouchOptions,
   deadline: number,
+  trace?: OperationContext,
 ): Promise<TouchResult<T>> {
   const record = loadedSession(given, handle);
   const { createdAt } = record;
@@ -61,7 +63,7 @@ export async function touchSession<T extends object>(
     const { outcome } = await other.result;
     return outcome === "gone" ? { outcome, record: null } : { outcome: "skipped", record };
   }
-  const result = context.writes.run(handle, () => storeTouch(context, handle, record, life, deadline));
+  const result = context.writes.run(handle, () => storeTouch(context, handle, record, life, deadline, trace));
   const touching = { createdAt, expiresAt, result };
   context.touching.set(handle, touching);
   try {
@@ -77,6 +79,7 @@ async function storeTouch<T extends object>(
   record: ReturnType<typeof loadedSession<T>>,
   life: number,
   deadline: number,
+  trace: OperationContext | undefined,
 ): Promise<TouchResult<T>> {
   const { options, sessions } = context;
   const { createdAt } = record;
@@ -89,6 +92,7 @@ async function storeTouch<T extends object>(
       // A session begun again under the same id is another one.
       if (session?.metadata.createdAt !== createdAt) {
         membership.rollback();
+        if (gone.hasSubscribers) gone.publish({ bucket: options.bucket, handle, operation: "touch" });
         return { outcome: "gone", record: null };
       }
       if (unanswered && isWritten(session, { value: current.value, metadata: unanswered })) {
@@ -115,6 +119,7 @@ async function storeTouch<T extends object>(
     }
     unanswered = answer === "lost" ? metadata : undefined;
     if (now() > deadline) throw heldUp(context);
+    if (trace) trace.attempts++;
   }
 }
 

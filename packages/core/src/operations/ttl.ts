@@ -1,6 +1,7 @@
 import type { Context } from "../context.js";
 import { type Limits, ttlOf } from "../format/expiry.js";
 import type { SaveOptions } from "../types.js";
+import { warn } from "../util/warn.js";
 
 /** What a session's time to live is checked against; the bucket decides how long one may be at most. */
 export function limitsOf({ options, bucket }: Context): Limits {
@@ -22,14 +23,15 @@ export function ttlForData<T extends object>(context: Context, ttl: SaveOptions<
 }
 
 /** A function that warns, once, of a session that asks for a longer life than it may have. */
-export function longTtlWarning(maxTtl: () => number): (asked: number) => void {
+export function longTtlWarning(bucket: string, maxTtl: () => number): (asked: number) => void {
   let hasWarned = false;
   return (asked) => {
     if (hasWarned) return;
     hasWarned = true;
-    process.emitWarning(
+    warn(
+      bucket,
+      "NATS_SESSION_TTL_CUT",
       `A session asked for ${asked} ms to live and gets \`maxTtl\`, ${maxTtl()} ms. Set a larger \`maxTtl\`, or ask for less (the cookie's maxAge, \`ttl\`).`,
-      { type: "NatsSessionWarning", code: "NATS_SESSION_TTL_CUT" },
     );
   };
 }

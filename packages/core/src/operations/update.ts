@@ -1,6 +1,7 @@
 import type { StoreContext } from "../entries/store-context.js";
 import { SessionStoreError } from "../errors.js";
 import type { SaveResult } from "../types.js";
+import { gone, type OperationContext } from "../util/channels.js";
 import { now } from "../util/timers.js";
 import { changeData, deserializeData } from "./application.js";
 import { heldUp } from "./contention.js";
@@ -17,11 +18,15 @@ export async function updateSession<T extends object>(
   handle: string,
   change: (data: T) => unknown,
   deadline: number,
+  trace?: OperationContext,
 ): Promise<SaveResult<T>> {
   /** @returns `undefined` when another request was faster */
   const attempt = async (): Promise<SaveResult<T> | undefined> => {
     const { session } = await context.sessions.readCurrent(handle, deadline);
-    if (!session) return { outcome: "gone", record: null };
+    if (!session) {
+      if (gone.hasSubscribers) gone.publish({ bucket: context.options.bucket, handle, operation: "update" });
+      return { outcome: "gone", record: null };
+    }
     const data = await deserializeData<T>(context, session.value, deadline);
     const record = new LoadedSession(handle, data, session);
     const changed = ((await changeData(change, data, deadline)) ?? data) as T;
@@ -42,6 +47,7 @@ export async function updateSession<T extends object>(
   if (result) return result;
   return context.updating.run(handle, deadline, async () => {
     for (;;) {
+      if (trace) trace.attempts++;
       const late = await attempt();
       if (late) return late;
       if (now() > deadline) throw heldUp(context);

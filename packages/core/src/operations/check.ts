@@ -1,0 +1,39 @@
+import type { ChangeFeed } from "../changes/feed.js";
+import type { Context } from "../context.js";
+import { unavailable } from "../errors.js";
+import type { CheckResult, FeedState } from "../types.js";
+import { now } from "../util/timers.js";
+import { within } from "../util/within.js";
+
+/**
+ * Requests are given up a little before their deadline, up to so many ms: too early for a check that may take no
+ * longer itself.
+ */
+const GIVEN_UP_EARLY = 100;
+
+/** Asks the bucket's leader for its state, as every save depends on it. It writes nothing. */
+export async function checkBucket(
+  { bucket }: Context,
+  feed: ChangeFeed,
+  deadline: number,
+): Promise<CheckResult> {
+  const since = now();
+  const asking = bucket.entries.freshState(deadline + GIVEN_UP_EARLY);
+  const { leader } = await within(deadline, asking, () =>
+    unavailable(`the bucket's leader did not answer within ${Math.round(deadline - since)} ms`),
+  );
+  const { server, facts } = bucket;
+  return {
+    latency: now() - since,
+    server: server && (server.port === undefined ? server.address : `${server.address}:${server.port}`),
+    bucket: bucket.name,
+    leader,
+    feed: feedState(feed, facts.changes !== undefined),
+  };
+}
+
+function feedState(feed: ChangeFeed, exists: boolean): FeedState {
+  if (!exists) return "none";
+  if (!feed.isFollowed) return "idle";
+  return feed.isCut ? "cut" : "live";
+}

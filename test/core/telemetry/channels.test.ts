@@ -1,0 +1,293 @@
+import { tracingChannel } from "node:diagnostics_channel";
+import { SessionStore, type SessionStoreOptions } from "nats-session-store";
+import { expect, inject, it, onTestFinished } from "vitest";
+import { warm } from "../../support/cached.js";
+import { stopClock } from "../../support/clock.js";
+import { type Data, user } from "../../support/stores.js";
+import { type Connection, connectCurrent, newBucket } from "../../support/variants.js";
+import { until } from "../../support/wait.js";
+import { record } from "./recorder.js";
+
+const url = new URL(inject("currentServer"));
+
+async function open(options: SessionStoreOptions = {}, nc?: Connection): Promise<SessionStore<Data>> {
+  const connection = nc ?? (await connectCurrent());
+  const store = await SessionStore.open<Data>(connection, { timeout: 30_000, user, ...options });
+  onTestFinished(async () => {
+    await store.close();
+    await connection.close();
+  });
+  return store;
+}
+
+it("the tracing channel reports each operation with handle, outcome and server", async () => {
+  const bucket = newBucket();
+  const store = await open({ bucket, touchAfter: 0 });
+  const { operations } = record(bucket);
+  const handle = store.handleOf("an id");
+  await store.check();
+  await store.load("an id");
+  const { record: saved } = await store.save("an id", { n: 1 });
+  const { record: touched } = await store.touch("an id", saved as never);
+  await store.save("an id", { n: 1 }, { record: touched as never, touchUnchanged: true });
+  await store.load("an id");
+  await store.update("an id", (data) => ({ ...data, n: 2 }));
+  const now = await store.load("an id");
+  await store.rotate("an id", "another id", { n: 3 }, { record: now as never });
+  await store.destroy("another id");
+  await store.destroy("another id");
+  for await (const _ of store.handles());
+  await store.count();
+  await store.destroyByUser("ada");
+  await store.clear();
+  expect(operations.map(({ operation, outcome }) => [operation, outcome])).toEqual([
+    ["check", undefined],
+    ["load", "missing"],
+    ["save", "saved"],
+    ["touch", "touched"],
+    ["save", "touched"],
+    ["load", "found"],
+    ["update", "saved"],
+    ["load", "found"],
+    ["rotate", "saved"],
+    ["destroy", "destroyed"],
+    ["destroy", "missing"],
+    ["list", undefined],
+    ["count", undefined],
+    ["destroyByUser", undefined],
+    ["clear", undefined],
+  ]);
+  const server = { bucket, serverAddress: url.hostname, serverPort: Number(url.port), attempts: 1 };
+  for (const context of operations) expect(context).toMatchObject(server);
+  expect(operations[2]).toEqual({
+    ...server,
+    operation: "save",
+    outcome: "saved",
+    handle,
+    cached: undefined,
+  });
+  expect(operations[1]).toMatchObject({ handle, cached: false });
+  expect(operations[11]?.handle).toBeUndefined();
+});
+
+it("the events of one operation come in the order of Node's tracing channels, with one context", async () => {
+  const bucket = newBucket();
+  const store = await open({ bucket });
+  const events: [string, object][] = [];
+  const on = (name: string) => (context: object) => void events.push([name, context]);
+  const tracing = tracingChannel<unknown, object>("nats-session-store:operation");
+  const subscribers = {
+    start: on("start"),
+    end: on("end"),
+    asyncStart: on("asyncStart"),
+    asyncEnd: on("asyncEnd"),
+    error: on("error"),
+  };
+  tracing.subscribe(subscribers);
+  onTestFinished(() => tracing.unsubscribe(subscribers));
+  await store.load("an id");
+  await expect(store.load(undefined as never)).rejects.toBeInstanceOf(TypeError);
+  const [first] = events;
+  expect(events.slice(0, 4).map(([name, context]) => [name, context === first?.[1]])).toEqual([
+    ["start", true],
+    ["end", true],
+    ["asyncStart", true],
+    ["asyncEnd", true],
+  ]);
+  expect(events.slice(4).map(([name]) => name)).toEqual(["start", "end", "error", "asyncStart", "asyncEnd"]);
+  expect(events[4]?.[1]).toMatchObject({
+    operation: "load",
+    handle: undefined,
+    error: { name: "TypeError" },
+  });
+});
+
+it("an operation that fails is reported with its code, and without what the application's function has said", async () => {
+  const bucket = newBucket();
+  const store = await open({
+    bucket,
+    user: () => {
+      throw new Error("secret data");
+    },
+  });
+  const recorded = record(bucket);
+  await expect(store.save("an id", { secret: "data" })).rejects.toMatchObject({
+    code: "ERR_SESSION_CALLBACK",
+  });
+  expect(recorded.operations).toMatchObject([
+    {
+      operation: "save",
+      outcome: undefined,
+      error: { name: "SessionStoreError", code: "ERR_SESSION_CALLBACK" },
+    },
+  ]);
+  expect(recorded.text()).not.toContain("secret");
+});
+
+it("a save that met another request's change is reported as merged, with its tries", async () => {
+  const bucket = newBucket();
+  const store = await open({ bucket });
+  await store.save("an id", { a: 1 });
+  const [one, other] = [await store.load("an id"), await store.load("an id")];
+  const { operations, of } = record(bucket);
+  await store.save("an id", { a: 2 }, { record: one as never });
+  await store.save("an id", { a: 1, b: 2 }, { record: other as never });
+  expect(operations).toMatchObject([
+    { outcome: "saved", attempts: 1 },
+    { outcome: "merged", attempts: 2 },
+  ]);
+  expect(of("merge")).toEqual([{ bucket, handle: store.handleOf("an id"), operation: "save" }]);
+});
+
+it("writes to a session that was ended elsewhere are reported as gone", async () => {
+  const bucket = newBucket();
+  const store = await open({ bucket, touchAfter: 0 });
+  const handle = store.handleOf("an id");
+  const { record: saved } = await store.save("an id", {});
+  await store.destroy("an id");
+  const { of } = record(bucket);
+  await store.save("an id", { n: 1 }, { record: saved as never });
+  await store.touch("an id", saved as never);
+  await store.rotate("an id", "another id", {}, { record: saved as never });
+  await store.update("an id", () => {});
+  expect(of("gone")).toEqual(
+    ["save", "touch", "rotate", "update"].map((operation) => ({ bucket, handle, operation })),
+  );
+});
+
+it("sessions that begin and end in this process are reported, those of a rotation are not", async () => {
+  const bucket = newBucket();
+  const store = await open({ bucket });
+  const { of } = record(bucket);
+  const { record: saved } = await store.save("an id", {});
+  await store.save("an id", { n: 1 }, { record: saved as never });
+  const loaded = await store.load("an id");
+  await store.rotate("an id", "another id", {}, { record: loaded as never });
+  await store.destroy("another id");
+  await store.destroy("another id");
+  expect(of("created")).toEqual([{ bucket, handle: store.handleOf("an id") }]);
+  expect(of("ended")).toEqual([{ bucket, handle: store.handleOf("another id") }]);
+});
+
+it("a limit of sessions is reported when it refuses a sign-in, and when it ends the oldest session", async () => {
+  const bucket = newBucket();
+  const refusing = await open({ bucket, maxSessionsPerUser: 1, onLimit: "refuse" });
+  const ending = await open({ bucket, maxSessionsPerUser: 1, onLimit: "end-oldest" });
+  const recorded = record(bucket);
+  await refusing.save("one", { user: "ada" });
+  await expect(refusing.save("two", { user: "ada" })).rejects.toMatchObject({ code: "ERR_SESSION_LIMIT" });
+  await ending.save("three", { user: "ada" });
+  expect(recorded.of("limit")).toEqual([
+    { bucket, handle: ending.handleOf("two"), action: "refused", limit: 1 },
+    { bucket, handle: ending.handleOf("one"), action: "ended", limit: 1 },
+  ]);
+  expect(recorded.text()).not.toContain("ada");
+});
+
+it("the near cache reports hits, misses, what it drops and what it evicts, and the load says that it was cached", async () => {
+  const bucket = newBucket();
+  const store = await open({ bucket, cache: { max: 1 } });
+  const other = await open({ bucket });
+  const { of, operations } = record(bucket);
+  await store.save("an id", {});
+  await warm(store, "an id");
+  expect(of("cache")).toContainEqual({ bucket, type: "miss", count: 1 });
+  expect(of("cache").at(-1)).toEqual({ bucket, type: "hit", count: 1 });
+  expect(operations.at(-1)).toMatchObject({ operation: "load", cached: true, outcome: "found" });
+  await store.save("another id", {});
+  expect(of("cache").at(-1)).toEqual({ bucket, type: "evict", count: 1 });
+  await other.save("another id", { n: 2 });
+  await until("the change to be heard", () =>
+    of("cache").some((message) => (message as { type: string }).type === "drop"),
+  );
+});
+
+it("a read that the leader has to confirm is reported with the reason", async () => {
+  const bucket = newBucket();
+  const store = await open({ bucket });
+  const other = await open({ bucket });
+  await other.save("ended", {});
+  await other.destroy("ended");
+  const { of } = record(bucket);
+  await store.load("never there");
+  await store.load("ended");
+  expect(of("leader")).toContainEqual({ bucket, reason: "missing" });
+});
+
+it("changes that the feed cannot tell, and process warnings, are reported", async () => {
+  const bucket = newBucket();
+  const nc = await connectCurrent();
+  const store = await open({ bucket, maxTtl: 1000 }, nc);
+  const changes = store.changes();
+  await changes.ready;
+  await store.save("an id", {}, { ttl: 5000 });
+  const { of } = record(bucket);
+  const other = await open({ bucket, maxTtl: 1000 });
+  await other.save("another id", {}, { ttl: 5000 });
+  expect(of("warning")).toContainEqual({
+    bucket,
+    code: "NATS_SESSION_TTL_CUT",
+    message: expect.stringContaining("5000 ms"),
+  });
+  await nc.request(`$JS.API.STREAM.DELETE.KV_${bucket}`, new Uint8Array(), { timeout: 30_000 });
+  await other.save("a third", {});
+  await until("the feed to notice", () => of("missed").length > 0);
+  expect(of("missed")[0]).toEqual({ bucket });
+});
+
+it("nothing that any channel publishes holds an id, data or the name of a user", async () => {
+  const clock = stopClock();
+  const bucket = newBucket();
+  const store = await open({ bucket, cache: true, maxSessionsPerUser: 1, touchAfter: 0 });
+  const recorded = record(bucket);
+  const data = { user: "the-user", secret: "the-data" };
+  const { record: saved } = await store.save("the-id", data, { ttl: 60_000 });
+  const [one, other] = [await store.load("the-id"), await store.load("the-id")];
+  await store.save("the-id", { ...data, secret: "the-data-2" }, { record: one as never });
+  await store.save("the-id", { ...data, more: "the-data-3" }, { record: other as never });
+  await store.save("the-id-2", data);
+  await store.touch("the-id", saved as never);
+  for await (const _ of store.listByUser("the-user"));
+  for await (const _ of store.all());
+  await store.destroyByUser("the-user");
+  await store.update("the-id-2", () => ({ user: "the-user" })).catch(() => {});
+  await store
+    .update("the-id", () => {
+      throw new Error("the-data");
+    })
+    .catch(() => {});
+  clock.advance(120_000);
+  await store.load("the-id");
+  await expect(store.save("the-id-3", { user: "the-user", self: 1n })).rejects.toThrow();
+  expect(recorded.operations.length).toBeGreaterThan(10);
+  expect(recorded.text()).not.toMatch(/the-(id|data|user)/);
+});
+
+it("a subscriber that throws does not disturb the operation", async () => {
+  const bucket = newBucket();
+  const store = await open({ bucket });
+  const tracing = tracingChannel<unknown, object>("nats-session-store:operation");
+  const errors: unknown[] = [];
+  const before = process.listeners("uncaughtException");
+  process.removeAllListeners("uncaughtException");
+  process.on("uncaughtException", (error) => void errors.push(error));
+  const throwing = () => {
+    throw new Error("of the subscriber");
+  };
+  const subscribers = {
+    start: throwing,
+    end: throwing,
+    asyncStart: throwing,
+    asyncEnd: throwing,
+    error: throwing,
+  };
+  tracing.subscribe(subscribers);
+  try {
+    expect(await store.save("an id", { n: 1 })).toMatchObject({ outcome: "saved" });
+  } finally {
+    tracing.unsubscribe(subscribers);
+    await until("the errors to come", () => errors.length === 4);
+    process.removeAllListeners("uncaughtException");
+    for (const listener of before) process.on("uncaughtException", listener);
+  }
+});
