@@ -10,9 +10,16 @@ import { packAll, run } from "./pack.mjs";
 const attw = fileURLToPath(new URL("../node_modules/.bin/attw", import.meta.url));
 const folder = await mkdtemp(join(tmpdir(), "packed-"));
 let failed = false;
+
+/** Are The Types Wrong has nothing to say of a package that nothing can be imported from. */
+const hasTypes = (name) => name !== "nats-session-cli";
+
 try {
   for (const [name, tarball] of Object.entries(await packAll(folder))) {
-    const findings = [...(await publintFindings(tarball)), ...(await attwFindings(tarball))];
+    const findings = [
+      ...(await publintFindings(tarball)),
+      ...(hasTypes(name) ? await attwFindings(tarball) : []),
+    ];
     console.log(`${findings.length === 0 ? "ok    " : "FAILED"} ${name}`);
     for (const finding of findings) console.log(`       ${finding}`);
     failed ||= findings.length > 0;
@@ -31,7 +38,7 @@ async function publintFindings(tarball) {
 
 async function attwFindings(tarball) {
   try {
-    await run(attw, [tarball, "--profile", "esm-only", "--no-color", "--no-emoji"]);
+    await run(attw, [tarball, "--profile", "node16", "--no-color", "--no-emoji"]);
     return [];
   } catch (error) {
     return [`attw: ${error.message}`];

@@ -10,6 +10,7 @@ export const PACKAGES = [
   { name: "nats-session-store", folder: "packages/core" },
   { name: "connect-nats", folder: "packages/express" },
   { name: "koa-session-nats", folder: "packages/koa" },
+  { name: "nats-session-cli", folder: "packages/cli" },
 ];
 
 /**

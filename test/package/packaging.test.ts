@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { builtinModules } from "node:module";
 import { tmpdir } from "node:os";
 import { join, sep } from "node:path";
@@ -99,7 +99,7 @@ describe("an ESM project with the packed packages and the newer client", () => {
         expect.arrayContaining(["package.json", "README.md", "LICENSE", "dist/index.js", "dist/index.d.ts"]),
       );
       const known =
-        /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|DESIGN\.md|dist\/.*\.(js|d\.ts)|src\/.*\.ts)$/;
+        /^((commonjs\/)?package\.json|README\.md|LICENSE|CHANGELOG\.md|(dist|commonjs)\/.*\.(js|d\.ts))$/;
       expect(list.filter((file) => !known.test(file))).toEqual([]);
       expect(list.filter((file) => /\btests?\b|\bspec\b|\bbench/i.test(file))).toEqual([]);
     });
@@ -116,8 +116,8 @@ describe("an ESM project with the packed packages and the newer client", () => {
       const manifest = JSON.parse(await textOf("package.json"));
       const named = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies });
       const imported = new Set<string>();
-      for (const file of (await files()).filter((path) => /^dist\/.*\.(js|d\.ts)$/.test(path))) {
-        const specifiers = (await textOf(file)).matchAll(/(?:from|import|import\()\s*"([^"]+)"/g);
+      for (const file of (await files()).filter((path) => /\.(js|d\.ts)$/.test(path))) {
+        const specifiers = (await textOf(file)).matchAll(/(?:from|import|import\(|require\()\s*"([^"]+)"/g);
         for (const [, specifier = ""] of specifiers) {
           if (/^(\.|node:)/.test(specifier) || builtinModules.includes(specifier)) continue;
           imported.add(/^(@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? specifier);
@@ -137,14 +137,26 @@ describe("an ESM project with the packed packages and the newer client", () => {
     ["this repository's TypeScript", () => join(here, "../../node_modules/.bin/tsc")],
   ] as const)("compiled by %s", (_name, tsc) => {
     test.each([
-      ["nodenext, with all declarations checked", { module: "nodenext", skipLibCheck: false }],
-      ["bundler, with every strict option", { module: "esnext", moduleResolution: "bundler", ...strictest }],
+      ["nodenext, with all declarations checked", "ts", { module: "nodenext", skipLibCheck: false }],
+      ["nodenext, in CommonJS", "cts", { module: "nodenext" }],
+      [
+        "node16, in CommonJS, with all declarations checked",
+        "cts",
+        { module: "node16", skipLibCheck: false },
+      ],
+      [
+        "bundler, with every strict option",
+        "ts",
+        { module: "esnext", moduleResolution: "bundler", ...strictest },
+      ],
     ])(
       "a strict application compiles: %s",
-      async (_title, options) => {
+      async (_title, extension, options) => {
         const compilerOptions = { target: "es2022", types: ["node"], strict: true, noEmit: true, ...options };
-        const config = `tsconfig.${options.module}.json`;
-        const content = { compilerOptions, files: ["application.ts"] };
+        const config = `tsconfig.${options.module}.${extension}.json`;
+        const file = `application.${extension}`;
+        if (extension === "cts") await copyFile(join(project, "application.ts"), join(project, file));
+        const content = { compilerOptions, files: [file] };
         await writeFile(join(project, config), JSON.stringify(content));
         expect(await run(tsc(), ["-p", config], project)).toMatchObject({ status: 0, stdout: "" });
       },
@@ -163,5 +175,15 @@ describe("a CommonJS project with the packed packages and the older client", () 
   test("requires everything, stores a session and reads it, without a warning", async () => {
     const args = ["round-trip.cjs", inject("currentServer"), newBucket()];
     expect(await run(process.execPath, args, project)).toEqual({ status: 0, stdout: "done\n", stderr: "" });
+  });
+
+  test("stores a session and reads it where require() loads no ES modules, as in Jest", async () => {
+    const args = ["--no-experimental-require-module", "round-trip.cjs", inject("currentServer"), newBucket()];
+    expect(await run(process.execPath, args, project)).toEqual({ status: 0, stdout: "done\n", stderr: "" });
+  });
+
+  test.each(PACKAGES)("gets the same %s by require() as an ES module by import", async (name) => {
+    const program = `import(${JSON.stringify(name)}).then((imported) => console.log(imported === require(${JSON.stringify(name)})))`;
+    expect(await run(process.execPath, ["--eval", program], project)).toMatchObject({ stdout: "true\n" });
   });
 });

@@ -113,8 +113,7 @@ export function serverErrorCode(error: unknown): number | undefined {
  * server that has JetStream but is still starting it.
  */
 export function mayPass(error: unknown, hasJetStream: boolean): boolean {
-  const { name, code } = error as { name?: unknown; code?: unknown };
-  if (isNobodyThere(name, code)) return hasJetStream;
+  if (isNobodyThere(error)) return hasJetStream;
   return isSilence(error) || apiErrorOf(error)?.code === 503;
 }
 
@@ -124,9 +123,13 @@ export function isSilence(error: unknown): boolean {
   return name === "TimeoutError" || code === "TIMEOUT";
 }
 
-/** 2.x says "503" where 3.x throws NoRespondersError, which the JetStream package turns into its own. */
-function isNobodyThere(name: unknown, code: unknown): boolean {
-  return name === "JetStreamNotEnabled" || name === "NoRespondersError" || code === "503";
+/**
+ * 2.x says "503" where 3.x throws a RequestError caused by NoResponders. The JetStream package turns that into an
+ * error of its own, unless the connection is of another version than the package.
+ */
+function isNobodyThere(error: unknown): boolean {
+  const { name, code, cause } = error as { name?: unknown; code?: unknown; cause?: { name?: unknown } };
+  return name === "JetStreamNotEnabled" || code === "503" || cause?.name === "NoResponders";
 }
 
 /** The error for something thrown by a client while a bucket is opened or asked about. */
@@ -152,7 +155,7 @@ export function managementError(error: unknown, stream: string): Error {
       error,
     );
   }
-  if (isNobodyThere(name, code)) return jetStreamSilent(error);
+  if (isNobodyThere(error)) return jetStreamSilent(error);
   if (OUTAGES.has(name) || OUTAGES.has(code)) return unavailable("no answer from NATS in time", error);
   return new SessionStoreError("ERR_SESSION_SERVER", `The bucket could not be opened: ${message}.`, error);
 }

@@ -1,4 +1,3 @@
-import type { MsgHdrs } from "@nats-io/nats-core";
 import { SessionStoreError, unavailable } from "../errors.js";
 import type { NatsConnectionLike } from "../types.js";
 import { watchConnection } from "./connection.js";
@@ -82,12 +81,12 @@ class Republished implements ChangeMessage {
 function subscribe(
   nc: NatsConnectionLike,
   subject: string,
-  onMessage: (message: { headers?: MsgHdrs } | undefined) => void,
+  onMessage: (message: { headers?: Headers } | undefined) => void,
 ): { unsubscribe(): void } {
   try {
     return nc.subscribe(subject, {
       // A refused subscription calls back without a message; the status watch reports it.
-      callback: (_error, message: { headers?: MsgHdrs } | undefined) => onMessage(message),
+      callback: (_error, message: { headers?: Headers } | undefined) => onMessage(message),
     });
   } catch (cause) {
     throw unavailable("the NATS connection is closed", cause);

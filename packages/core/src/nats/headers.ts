@@ -1,5 +1,3 @@
-import type { MsgHdrs } from "@nats-io/nats-core";
-
 const VERSION = "NATS/1.0";
 
 /**
@@ -97,7 +95,7 @@ interface Internals {
  * The headers of a received message, from its bytes where they are found, else as the client gives them: the
  * client splits and checks all lines, which takes a multiple of the few searches that are needed.
  */
-export function headersOf(message: { readonly headers?: MsgHdrs | undefined }): Headers | undefined {
+export function headersOf(message: { readonly headers?: Headers | undefined }): Headers | undefined {
   const { _rdata: bytes, _msg: info } = message as Internals;
   const length = info?.hdr;
   if (bytes instanceof Uint8Array && typeof length === "number" && length > 0) {

@@ -1,4 +1,4 @@
-import type { JetStreamUsageAccountLimits, StreamInfo } from "@nats-io/jetstream";
+import type { StreamInfo } from "@nats-io/jetstream";
 import type { NatsConnectionLike } from "../types.js";
 import { managementError } from "./api-errors.js";
 import { serverFaultOf } from "./server-versions.js";
@@ -73,6 +73,20 @@ export interface AccountReport {
   readonly tier: string | undefined;
 }
 
+/** What an account, or a tier of it, uses and may use, as servers from 2.10 on say it. */
+interface AccountUsage {
+  readonly storage: number;
+  readonly reserved_storage?: number;
+  readonly memory: number;
+  readonly reserved_memory?: number;
+  readonly streams: number;
+  readonly limits: {
+    readonly max_storage: number;
+    readonly max_memory: number;
+    readonly max_streams: number;
+  };
+}
+
 export function inspectServer(nc: NatsConnectionLike, ttls: boolean): ServerReport {
   const { info } = nc;
   return {
@@ -140,15 +154,16 @@ export async function inspectAccount(
   replicas: number,
   deadline: number,
 ): Promise<AccountReport> {
-  const account = await asked(subjects, () =>
-    manage(nc, deadline, (_streams, manager) => manager.getAccountInfo()),
+  const account: AccountUsage & { readonly tiers?: { readonly [tier: string]: AccountUsage } } = await asked(
+    subjects,
+    () => manage(nc, deadline, (_streams, manager) => manager.getAccountInfo()),
   );
-  const name = `R${replicas}` as const;
+  const name = `R${replicas}`;
   const tier = account.tiers?.[name];
   return { ...usageIn(tier ?? account), tier: tier && name };
 }
 
-function usageIn({ limits, ...used }: JetStreamUsageAccountLimits): Omit<AccountReport, "tier"> {
+function usageIn({ limits, ...used }: AccountUsage): Omit<AccountReport, "tier"> {
   return {
     storage: { used: Math.max(used.storage, used.reserved_storage ?? 0), limit: limitIn(limits.max_storage) },
     memory: { used: Math.max(used.memory, used.reserved_memory ?? 0), limit: limitIn(limits.max_memory) },

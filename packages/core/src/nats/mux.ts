@@ -1,4 +1,4 @@
-import { createInbox } from "@nats-io/nats-core";
+import { randomBytes } from "node:crypto";
 import { SessionStoreError, unavailable } from "../errors.js";
 import type { NatsConnectionLike } from "../types.js";
 import { clearTimeout, now, setImmediate, setTimeout } from "../util/timers.js";
@@ -47,7 +47,7 @@ export class Mux {
   constructor(nc: NatsConnectionLike, timeout: number) {
     this.#nc = nc;
     this.#timeout = timeout;
-    this.#inbox = `${createInbox(inboxPrefixOf(nc))}.`;
+    this.#inbox = `${inboxPrefixOf(nc) || "_INBOX"}.${randomBytes(16).toString("hex")}.`;
     this.#subscription = this.#subscribe();
     this.#unwatch = watchConnection(nc, (event) => this.#onConnection(event));
   }

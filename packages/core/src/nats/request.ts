@@ -1,12 +1,11 @@
-import type { MsgHdrs } from "@nats-io/nats-core";
 import type { SessionStoreError } from "../errors.js";
-import type { HeadersToSend } from "./headers.js";
+import type { Headers, HeadersToSend } from "./headers.js";
 
 /** What the mux needs of a reply; both generations of the client have it. */
 export interface Reply {
   readonly subject: string;
   readonly data: Uint8Array;
-  readonly headers?: MsgHdrs | undefined;
+  readonly headers?: Headers | undefined;
 }
 
 /** Why requests have no answer, as far as it is known. */
