@@ -55,6 +55,9 @@ const sessions = `${given} const sessions = other;`;
 const handle = 'const handle = other.handleOf("another id");';
 const assert = 'import assert from "node:assert/strict";';
 
+/** A tracer provider of the real SDK, registered as the global one. */
+const recorder = new URL("recorder.mjs", import.meta.url).href;
+
 /** Parts of programs: what comes before and after them. */
 const parts: Record<string, readonly [before: string, after: string]> = {
   "README.md: Who is signed in": [
@@ -128,6 +131,36 @@ const parts: Record<string, readonly [before: string, after: string]> = {
     assert.equal((await sessions.load(id)).data.visits, 3);
     const { createdAt, expiresAt } = await sessions.load(id);
     assert.ok(Math.abs(expiresAt - createdAt - 1_800_000) < 60_000);`,
+  ],
+  "packages/core/docs/telemetry.md: Health": [
+    `${sessions} import express from "express"; import { once } from "node:events"; const app = express();`,
+    `const server = app.listen(0);
+    await once(server, "listening");
+    const answer = async () => (await fetch("http://127.0.0.1:" + server.address().port + "/healthz")).json();
+    assert.equal((await answer()).bucket, "sessions");
+    await nc.close();
+    assert.deepEqual(await answer(), { code: "ERR_SESSION_UNAVAILABLE" });`,
+  ],
+  "packages/core/docs/telemetry.md: OpenTelemetry": [
+    `${sessions} import { Recorder } from ${JSON.stringify(recorder)};
+    const recorder = new Recorder();`,
+    `await sessions.save(id, {});
+    stop();
+    await sessions.load(id);
+    assert.deepEqual(recorder.names(), ["save sessions"]);`,
+  ],
+  "packages/core/docs/telemetry.md: Channels": [
+    `${sessions} await sessions.ready(); const lines = []; console.log = (...line) => lines.push(line);`,
+    `const { record } = await sessions.save(id, {});
+    await sessions.destroy(id);
+    await sessions.save(id, {}, { record });
+    const handle = sessions.handleOf(id);
+    assert.deepEqual(lines, [
+      ["save", "sessions", handle, "saved", 1],
+      ["destroy", "sessions", handle, "destroyed", 1],
+      ["ended elsewhere:", handle],
+      ["save", "sessions", handle, "gone", 2],
+    ]);`,
   ],
   "packages/core/docs/testing.md: Testing": [assert, "assert.ok(nc.isClosed());"],
   "packages/core/docs/testing.md: Move the time": [

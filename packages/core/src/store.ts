@@ -74,6 +74,11 @@ export class SessionStore<T extends object = SessionData> {
     return store;
   }
 
+  /** Name of the bucket. */
+  get bucket(): string {
+    return this.#parts.context.options.bucket;
+  }
+
   /**
    * Resolves when the store is open, for an application that wants to fail when it starts.
    * @throws `ERR_SESSION_UNAVAILABLE`, `ERR_SESSION_SERVER_VERSION`, `ERR_SESSION_JETSTREAM_OFF`,

@@ -7,6 +7,8 @@ import { channel, tracingChannel } from "node:diagnostics_channel";
 export interface TypedChannel<M extends object> {
   readonly hasSubscribers: boolean;
   publish(message: M): void;
+  subscribe(listener: (message: M) => void): void;
+  unsubscribe(listener: (message: M) => void): boolean;
 }
 
 /** The operations of a store that the tracing channel reports. */
@@ -120,5 +122,5 @@ export const leaderReads = named<LeaderMessage>("leader");
 export const warnings = named<WarningMessage>("warning");
 
 function named<M extends object>(name: string): TypedChannel<M> {
-  return channel(`nats-session-store:${name}`) as TypedChannel<M>;
+  return channel(`nats-session-store:${name}`) as unknown as TypedChannel<M>;
 }
