@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { expect, it } from "vitest";
 import { plain, run, start, startInTerminal } from "./support/program.js";
 import { startApplication } from "./support/sessions.js";
@@ -73,12 +75,17 @@ it("a long list shows its progress on a terminal and removes it, and shows none 
 });
 
 it("Ctrl-C ends a command that waits for the server at once", async () => {
-  const program = startInTerminal(["list"], { env: { NATS_URL: "nats://192.0.2.1:4222" } });
-  // The process installs its handler before it connects; a progress of nothing is not printed.
-  await new Promise((resolve) => program.child.once("spawn", resolve));
-  const typing = setInterval(() => program.type("\u0003"), 100);
+  const silent = createServer();
+  const connected = once(silent, "connection");
+  await once(silent.listen(0, "127.0.0.1"), "listening");
+  const { port } = silent.address() as AddressInfo;
+  const program = startInTerminal(["list"], { env: { NATS_URL: `nats://127.0.0.1:${port}` } });
+  // The process installs its handler before it connects.
+  const [socket] = (await connected) as [Socket];
+  program.type("\u0003");
   const { code } = await program.ended;
-  clearInterval(typing);
+  socket.destroy();
+  silent.close();
   expect(code).toBe(130);
 });
 

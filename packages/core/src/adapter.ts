@@ -90,18 +90,14 @@ export class AdapterKit<T extends object, H extends HeldSession<T> = HeldSession
    * @param touchUnchanged whether a save of unchanged data is a touch
    * @returns whether the session is stored
    */
-  async save(held: H, data: T, ttl: TtlOf<T>, touchUnchanged = false): Promise<boolean> {
+  save(held: H, data: T, ttl: TtlOf<T>, touchUnchanged = false): Promise<boolean> {
     const mayExist = !held.isNew;
     held.isNew = false;
-    if (await this.#endsBy(held, data, ttl)) return false;
-    const { record } = await this.sessions.save(held.id, data, {
-      record: held.record,
-      source: held,
-      ttl,
-      touchUnchanged,
-      mayExist,
-    });
-    return this.#keep(held, record, "save");
+    if (isEnd(data, ttl)) return this.#end(held);
+    const { id, record } = held;
+    return this.sessions
+      .save(id, data, { record, source: held, ttl, touchUnchanged, mayExist })
+      .then((saved) => this.#keep(held, saved.record, "save"));
   }
 
   /** Whether `touch` would write. False only where the session is live and was written a moment ago. */
@@ -124,7 +120,7 @@ export class AdapterKit<T extends object, H extends HeldSession<T> = HeldSession
     // A session that was never stored has no old id to end.
     if (!held.record) return this.save(next, data, ttl);
     next.isNew = false;
-    if (await this.#endsBy(held, data, ttl)) return false;
+    if (isEnd(data, ttl)) return this.#end(held);
     const { record } = await this.sessions.rotate(held.id, next.id, data, {
       record: held.record,
       source: held,
@@ -146,10 +142,9 @@ export class AdapterKit<T extends object, H extends HeldSession<T> = HeldSession
   }
 
   /** A session that ends itself, by a maxAge of zero, is not `gone`: that is what its request wanted. */
-  async #endsBy({ id }: H, data: T, ttl: TtlOf<T>): Promise<boolean> {
-    const isEnd = (ttl(data) ?? 1) <= 0;
-    if (isEnd) await this.sessions.destroy(id);
-    return isEnd;
+  async #end({ id }: H): Promise<false> {
+    await this.sessions.destroy(id);
+    return false;
   }
 
   #keep(held: H, record: SessionRecord<T> | null, operation: GoneEvent["operation"]): boolean {
@@ -157,6 +152,11 @@ export class AdapterKit<T extends object, H extends HeldSession<T> = HeldSession
     else this.emitGone(held.id, operation);
     return record !== null;
   }
+}
+
+/** Whether data ask for the end of their session. */
+function isEnd<T>(data: T, ttl: TtlOf<T>): boolean {
+  return (ttl(data) ?? 1) <= 0;
 }
 
 function storeFrom<T extends object>(source: SessionSource, options: SessionStoreOptions): SessionStore<T> {

@@ -78,7 +78,15 @@ export class RequestSessions {
     if (held) this.#kit.hold(held, session, session.cookie);
   }
 
-  async save(id: string, session: SessionData): Promise<void> {
+  save(id: string, session: SessionData): Promise<void> {
+    try {
+      return this.#save(id, session);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #save(id: string, session: SessionData): Promise<void> {
     checkSession(session);
     const known = this.#heldBy(id, session);
     const request = known ? undefined : this.#requestOf(id);
@@ -87,10 +95,12 @@ export class RequestSessions {
     const held = known ?? request?.held ?? new Held(id);
     if (request) request.held = held;
     else this.#kit.hold(held, session);
-    await held.run(async () => {
+    return held.run(() => {
       const stored = toStored(session, held.cookie);
       // Hosts that copy sessions do not touch them: they save unchanged ones.
-      if (await this.#kit.save(held, stored, ttlOf, request !== undefined)) held.saved(stored.cookie);
+      return this.#kit.save(held, stored, ttlOf, request !== undefined).then((isStored) => {
+        if (isStored) held.saved(stored.cookie);
+      });
     });
   }
 

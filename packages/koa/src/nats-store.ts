@@ -98,11 +98,11 @@ export class NatsStore extends EventEmitter<NatsStoreEvents> {
     const ctx = contextOf(options);
     const held = this.#kit.heldBy(key, ctx ?? data) ?? new HeldSession(key, undefined, ctx !== undefined);
     this.#kit.hold(held, ctx ?? data);
-    await held.run(async () => {
+    await held.run(() => {
       const endsWithBrowser = data._session === true || (ctx !== undefined && this.#hasLostMaxAge(ctx));
       if (ctx) this.#noteBrowserSession(ctx, endsWithBrowser);
       const stored = toStored(data, endsWithBrowser);
-      await this.#kit.save(held, stored, (final) => ttlOfStored(final, stored, maxAge), true);
+      return this.#kit.save(held, stored, (final) => ttlOfStored(final, stored, maxAge), true);
     });
   }
 

@@ -7,6 +7,8 @@ const DAY = 86_400_000;
 /** The operations of a store for express-session, with callbacks as express-session calls them. */
 export async function open({ store: settings, sessions }) {
   const { store, close } = await openStore(settings);
+  // As express-session does: what the store does for hosts of other kinds is not measured.
+  store.generate = () => {};
   const call = (method, ...args) =>
     new Promise((resolve, reject) => {
       store[method](...args, (error, result) => (error ? reject(error) : resolve(result)));

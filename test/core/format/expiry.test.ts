@@ -11,9 +11,9 @@ import {
 
 const runs = { numRuns: 500 };
 const DAY = 86_400_000;
+const MAX_TTL = 30 * DAY;
 const limits = (given: Partial<Limits> = {}): Limits => ({
   ttl: DAY,
-  maxTtl: 30 * DAY,
   absoluteTtl: undefined,
   touchAfter: undefined,
   onTtlTooLong: "cut",
@@ -29,14 +29,14 @@ const absolute = fc.option(fc.integer({ min: 1, max: 90 * DAY }), { nil: undefin
 
 describe("the ttl that a write gets", () => {
   it("is the store's `ttl` where the write asks for none", () => {
-    expect(ttlOf(undefined, limits({ ttl: 5000 }))).toBe(5000);
+    expect(ttlOf(undefined, limits({ ttl: 5000 }), MAX_TTL)).toBe(5000);
   });
 
   it.each([1, 0, -1, 0.5, 30 * DAY, Number.NEGATIVE_INFINITY])(
     "is %d ms where the write asks for it",
     (ttl) => {
       const onCut = vi.fn();
-      expect(ttlOf(ttl, limits(), onCut)).toBe(ttl);
+      expect(ttlOf(ttl, limits(), MAX_TTL, onCut)).toBe(ttl);
       expect(onCut).not.toHaveBeenCalled();
     },
   );
@@ -44,7 +44,7 @@ describe("the ttl that a write gets", () => {
   it.each([Number.NaN, "60000", "session", {}, true, 1n, null, Object.create(null)].map((ttl) => ({ ttl })))(
     "is never $ttl, which is not a number: a TypeError that names `ttl`",
     ({ ttl }) => {
-      const ask = () => ttlOf(ttl as never, limits({ ttl: Number.NaN }));
+      const ask = () => ttlOf(ttl as never, limits({ ttl: Number.NaN }), MAX_TTL);
       expect(ask).toThrow(TypeError);
       expect(ask).toThrow("`ttl`");
     },
@@ -54,20 +54,20 @@ describe("the ttl that a write gets", () => {
     "is cut to `maxTtl` where the write asks for %d ms, and the caller is told",
     (ttl) => {
       const onCut = vi.fn();
-      expect(ttlOf(ttl, limits(), onCut)).toBe(30 * DAY);
+      expect(ttlOf(ttl, limits(), MAX_TTL, onCut)).toBe(30 * DAY);
       expect(onCut.mock.calls).toEqual([[ttl]]);
-      expect(ttlOf(ttl, limits())).toBe(30 * DAY);
+      expect(ttlOf(ttl, limits(), MAX_TTL)).toBe(30 * DAY);
     },
   );
 
   it("is cut where the store's own `ttl` is more than the bucket allows", () => {
-    expect(ttlOf(undefined, limits({ ttl: 31 * DAY }))).toBe(30 * DAY);
+    expect(ttlOf(undefined, limits({ ttl: 31 * DAY }), MAX_TTL)).toBe(30 * DAY);
   });
 
   it.each([30 * DAY + 1, Number.POSITIVE_INFINITY])(
     'of %d ms is an error that names both with `onTtlTooLong: "error"`',
     (ttl) => {
-      expect(() => ttlOf(ttl, limits({ onTtlTooLong: "error" }))).toThrow(
+      expect(() => ttlOf(ttl, limits({ onTtlTooLong: "error" }), MAX_TTL)).toThrow(
         expect.objectContaining({
           code: "ERR_SESSION_TTL_TOO_LONG",
           message: expect.stringMatching(new RegExp(`${ttl} ms.*${30 * DAY} ms`)),

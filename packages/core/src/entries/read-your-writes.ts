@@ -5,7 +5,8 @@ import { within } from "../util/within.js";
  * that follows a redirect never sees the state from before the request that sent the redirect.
  */
 export class ReadYourWrites {
-  readonly #writes = new Map<string, Set<Promise<unknown>>>();
+  /** Resolves when all writes of a session that are under way have ended, whatever came of them. */
+  readonly #writes = new Map<string, Promise<unknown>>();
   readonly #late: () => Error;
 
   /** @param late makes the error for what waits beyond its deadline */
@@ -16,18 +17,13 @@ export class ReadYourWrites {
   /** Runs a write of a session; loads that begin meanwhile wait for it. */
   run<T>(handle: string, write: () => Promise<T>): Promise<T> {
     const running = write();
-    let writes = this.#writes.get(handle);
-    if (!writes) {
-      writes = new Set();
-      this.#writes.set(handle, writes);
-    }
-    const all = writes;
-    all.add(running);
+    const others = this.#writes.get(handle);
+    const all = others ? Promise.allSettled([others, running]).then(() => {}) : running;
+    this.#writes.set(handle, all);
     const end = () => {
-      all.delete(running);
-      if (all.size === 0) this.#writes.delete(handle);
+      if (this.#writes.get(handle) === all) this.#writes.delete(handle);
     };
-    running.then(end, end);
+    all.then(end, end);
     return running;
   }
 
@@ -43,6 +39,6 @@ export class ReadYourWrites {
    */
   settled(handle: string, deadline: number): Promise<unknown> | undefined {
     const writes = this.#writes.get(handle);
-    return writes && within(deadline, Promise.allSettled(writes), this.#late);
+    return writes && within(deadline, Promise.allSettled([writes]), this.#late);
   }
 }

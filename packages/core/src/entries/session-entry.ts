@@ -13,8 +13,8 @@ import {
   type Tombstone,
 } from "../format/metadata.js";
 import { isSame } from "../format/serializer.js";
-import type { Write } from "../nats/entries.js";
 import type { Entry } from "../nats/replies.js";
+import type { Write } from "../nats/writer.js";
 
 /** A session's entry as it is to be stored. */
 export interface SessionWrite {

@@ -2,12 +2,12 @@ import type { Context, StoredSession } from "../context.js";
 import { type SessionStoreError, unavailable } from "../errors.js";
 import { isLive } from "../format/expiry.js";
 import type { SessionMetadata } from "../format/metadata.js";
-import type { WriteAnswer } from "../nats/entries.js";
 import type { Entry } from "../nats/replies.js";
+import type { WriteAnswer } from "../nats/writer.js";
 import { BoundedMap } from "../util/bounded-map.js";
 import type { OperationContext } from "../util/channels.js";
 import { nextTurn, now } from "../util/timers.js";
-import type { NearCache } from "./near-cache.js";
+import type { NearCache, UnderWay } from "./near-cache.js";
 import { type Place, sessionPlace } from "./place.js";
 import {
   type Found,
@@ -107,18 +107,29 @@ export class Sessions {
     const { handle, value, metadata } = write;
     const place = sessionPlace(this.#context, handle);
     const entry = sessionEntry(this.#context, place.key, write);
-    return this.#noting(handle, place.entries.write(entry, deadline), (revision) => ({
-      revision,
-      value,
-      metadata,
-    }));
+    const underWay = this.#cache?.begin();
+    return place.entries.write(entry, deadline).then(
+      (answer) => {
+        const isStored = typeof answer === "number";
+        this.#wrote(handle, underWay, isStored ? { revision: answer, value, metadata } : null);
+        return answer;
+      },
+      (error) => {
+        this.#wrote(handle, underWay, null);
+        throw error;
+      },
+    );
   }
 
   /** Replaces a session by a tombstone, under the revision that was read. */
   remove(write: TombstoneWrite, deadline: number): Promise<WriteAnswer> {
     if (now() >= deadline) return Promise.reject(tooLate());
-    const { entries, key } = sessionPlace(this.#context, write.handle);
-    return this.#noting(write.handle, entries.remove(tombstoneEntry(key, write), deadline), () => null);
+    const { handle } = write;
+    const { entries, key } = sessionPlace(this.#context, handle);
+    const underWay = this.#cache?.begin();
+    return entries
+      .remove(tombstoneEntry(key, write), deadline)
+      .finally(() => this.#wrote(handle, underWay, null));
   }
 
   /** What this process knows of a session without asking; a write that builds on it shows whether it is up to date. */
@@ -126,28 +137,12 @@ export class Sessions {
     return this.#cache?.peek(handle) ?? this.#recent.get(handle);
   }
 
-  #noting(
-    handle: string,
-    writing: Promise<WriteAnswer>,
-    stored: (revision: number) => StoredSession | null,
-  ): Promise<WriteAnswer> {
-    const underWay = this.#cache?.begin();
-    const end = (session: StoredSession | null) => {
-      // A load that begins later must not join a read from before.
-      this.#reading.delete(handle);
-      this.#note(handle, session);
-      if (underWay) this.#cache?.end(handle, underWay, session, true);
-    };
-    return writing.then(
-      (answer) => {
-        end(typeof answer === "number" ? stored(answer) : null);
-        return answer;
-      },
-      (error) => {
-        end(null);
-        throw error;
-      },
-    );
+  /** @param session what is stored now; `null` where it is not known, or there is none */
+  #wrote(handle: string, underWay: UnderWay | undefined, session: StoredSession | null): void {
+    // A load that begins later must not join a read from before.
+    this.#reading.delete(handle);
+    this.#note(handle, session);
+    if (underWay) this.#cache?.end(handle, underWay, session, true);
   }
 
   #note(handle: string, session: StoredSession | null): void {

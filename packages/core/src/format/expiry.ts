@@ -6,7 +6,6 @@ const MAX_TOUCH_AFTER = 60_000;
 /** The limits that hold for a store's sessions, in ms. */
 export interface Limits {
   readonly ttl: number;
-  readonly maxTtl: number;
   readonly absoluteTtl: number | undefined;
   readonly touchAfter: number | undefined;
   readonly onTtlTooLong: "cut" | "error";
@@ -16,12 +15,14 @@ export interface Limits {
  * The time to live in ms that a write gets.
  *
  * @param ttl as asked for; `undefined` = the store's
+ * @param maxTtl the longest that the bucket allows
  * @param onCut called with the time asked for when it is cut to `maxTtl`
  * @throws TypeError when it is not a number; `ERR_SESSION_TTL_TOO_LONG` with `onTtlTooLong: "error"`
  */
 export function ttlOf(
   ttl: number | undefined,
-  limits: Pick<Limits, "ttl" | "maxTtl" | "onTtlTooLong">,
+  limits: Pick<Limits, "ttl" | "onTtlTooLong">,
+  maxTtl: number,
   onCut?: (asked: number) => void,
 ): number {
   const asked = ttl ?? limits.ttl;
@@ -29,15 +30,15 @@ export function ttlOf(
     const got = typeof asked === "number" ? "NaN" : typeof asked;
     throw new TypeError(`Expected \`ttl\` to be a number of milliseconds, got ${got}`);
   }
-  if (asked <= limits.maxTtl) return asked;
+  if (asked <= maxTtl) return asked;
   if (limits.onTtlTooLong === "error") {
     throw new SessionStoreError(
       "ERR_SESSION_TTL_TOO_LONG",
-      `The session asks for ${asked} ms to live, but \`maxTtl\` is ${limits.maxTtl} ms. Ask for less (the cookie's maxAge, \`ttl\`), set a larger \`maxTtl\`, or set \`onTtlTooLong\` to "cut".`,
+      `The session asks for ${asked} ms to live, but \`maxTtl\` is ${maxTtl} ms. Ask for less (the cookie's maxAge, \`ttl\`), set a larger \`maxTtl\`, or set \`onTtlTooLong\` to "cut".`,
     );
   }
   onCut?.(asked);
-  return limits.maxTtl;
+  return maxTtl;
 }
 
 /** When a session that is written now ends (Unix ms): after its `ttl`, but not later than `absoluteTtl` says. */

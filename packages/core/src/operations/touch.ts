@@ -10,7 +10,7 @@ import { deserializeData, userIn } from "./application.js";
 import { heldUp } from "./contention.js";
 import { loadedSession, renewed, storedOf } from "./loaded-session.js";
 import { MembershipChange, type Owner, ownerOf } from "./membership.js";
-import { limitsOf, ttlFor } from "./ttl.js";
+import { ttlFor } from "./ttl.js";
 
 /** Whether a touch of this record would store anything now, or be skipped as too soon after the last write. */
 export function isTouchDue<T extends object>(
@@ -37,7 +37,7 @@ function timingOf<T extends object>(
   const expiresAt = expiryOf(time, life, record.createdAt, context.options);
   const isTooSoon =
     isLive(record, time, context.options) &&
-    isTouchTooSoon(record.expiresAt, expiresAt, life, limitsOf(context));
+    isTouchTooSoon(record.expiresAt, expiresAt, life, context.options);
   return { life, expiresAt, isTooSoon };
 }
 
@@ -59,7 +59,7 @@ export async function touchSession<T extends object>(
   const { life, expiresAt, isTooSoon } = timingOf(context, record, ttl);
   if (isTooSoon) return { outcome: "skipped", record };
   const other = context.touching.get(handle);
-  if (other?.createdAt === createdAt && isTouchTooSoon(other.expiresAt, expiresAt, life, limitsOf(context))) {
+  if (other?.createdAt === createdAt && isTouchTooSoon(other.expiresAt, expiresAt, life, context.options)) {
     const { outcome } = await other.result;
     return outcome === "gone" ? { outcome, record: null } : { outcome: "skipped", record };
   }
@@ -101,7 +101,7 @@ async function storeTouch<T extends object>(
       }
       current = session;
       const wanted = expiryOf(Date.now(), life, createdAt, options);
-      if (isTouchTooSoon(current.metadata.expiresAt, wanted, life, limitsOf(context))) {
+      if (isTouchTooSoon(current.metadata.expiresAt, wanted, life, context.options)) {
         const { value, revision, metadata } = current;
         return { outcome: "skipped", record: renewed(record, value, revision, metadata) };
       }

@@ -1,20 +1,14 @@
 import type { Context } from "../context.js";
-import { type Limits, ttlOf } from "../format/expiry.js";
+import { ttlOf } from "../format/expiry.js";
 import type { SaveOptions } from "../types.js";
 import { warn } from "../util/warn.js";
-
-/** What a session's time to live is checked against; the bucket decides how long one may be at most. */
-export function limitsOf({ options, bucket }: Context): Limits {
-  const { ttl, absoluteTtl, touchAfter, onTtlTooLong } = options;
-  return { ttl, absoluteTtl, touchAfter, onTtlTooLong, maxTtl: bucket.facts.maxTtl };
-}
 
 /**
  * The time to live in ms that a write asks for; the store's `ttl` where it asks for none.
  * @throws TypeError for anything but a number; `ERR_SESSION_TTL_TOO_LONG` with `onTtlTooLong: "error"`
  */
 export function ttlFor(context: Context, ttl: number | undefined): number {
-  return ttlOf(ttl, limitsOf(context), context.warnOfLongTtl);
+  return ttlOf(ttl, context.options, context.bucket.facts.maxTtl, context.warnOfLongTtl);
 }
 
 /** As `ttlFor`, for what a save was given: a time to live, or a function of the data that are stored. */
