@@ -14,13 +14,14 @@ export interface RunningScript {
 export class Scripts implements AsyncDisposable {
   readonly #children: ChildProcess[] = [];
 
-  /** Starts node and waits for an address in its output. */
+  /** Starts node, or another command, and waits for an address in its output. */
   async start(
     args: string[],
-    options: { cwd: string; env?: Record<string, string> },
+    options: { cwd: string; env?: Record<string, string>; command?: string },
   ): Promise<RunningScript> {
     const env = { ...process.env, PORT: "0", SESSION_SECRET: "kept by the test", ...options.env };
-    const child = spawn(process.execPath, args, { cwd: options.cwd, env, stdio: ["ignore", "pipe", "pipe"] });
+    const { cwd, command = process.execPath } = options;
+    const child = spawn(command, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
     this.#children.push(child);
     let errors = "";
     child.stderr.setEncoding("utf8").on("data", (text: string) => {

@@ -41,10 +41,17 @@ test("every link to a file or a heading of this repository leads somewhere", asy
 });
 
 test("the READMEs that npm shows link to nothing by a relative path", () => {
-  for (const name of ["core", "express", "koa"]) {
+  for (const name of ["core", "express", "koa", "cli"]) {
     const links = linksOn(pageAt(`packages/${name}/README.md`));
     expect(links.filter((link) => !link.startsWith("https://"))).toEqual([]);
   }
+});
+
+test("the README has at most 700 words, programs and tables included", () => {
+  const words = pageAt("README.md")
+    .text.split(/\s+/)
+    .filter((word) => /[\p{L}\p{N}]/u.test(word));
+  expect(words.length).toBeLessThanOrEqual(700);
 });
 
 test("the packages and their READMEs name the repository of the root's package.json", async () => {
