@@ -144,11 +144,9 @@ function firstWrite<T extends object>(
 }
 
 function begin<T extends object>(context: StoreContext, plan: Plan<T>): Progress<T> {
-  const { handle, record, ours, deadline } = plan;
+  const { handle, record, ours } = plan;
   const ground = record ? groundOf(storedOf(record)) : (recalledGround(context, handle) ?? NOTHING_THERE);
-  const mayBelong = context.options.user !== undefined || ground.membership !== undefined;
-  const membership = mayBelong ? new MembershipChange(context, handle, deadline) : undefined;
-  return { ground, content: ours, unanswered: undefined, membership };
+  return { ground, content: ours, unanswered: undefined, membership: undefined };
 }
 
 /** Looks and writes until the save lands, in line with other saves of the session that have met a conflict. */
@@ -179,7 +177,11 @@ function write<T extends object>(
   plan: Plan<T>,
   progress: Progress<T>,
 ): Promise<SaveResult<T> | undefined> {
-  const { ground, content, membership } = progress;
+  const { ground, content } = progress;
+  // Without the option `user` too: another process may have made it a user's session, which it then stays.
+  const mayBelong = context.options.user !== undefined || ground.membership !== undefined;
+  if (mayBelong) progress.membership ??= new MembershipChange(context, plan.handle, plan.deadline);
+  const { membership } = progress;
   const time = Date.now();
   const createdAt = ground.createdAt ?? time;
   const kept = plan.keepExpiry ? ground.expiresAt : undefined;
@@ -228,8 +230,6 @@ async function look<T extends object>(
   if (record && theirs?.metadata.createdAt !== record.createdAt) return gone(context, plan, progress);
   if (revision === progress.ground.revision) return undefined;
   progress.ground = theirs ? groundOf(theirs) : { ...NOTHING_THERE, revision };
-  // Another process may have made it a user's session, which it then stays.
-  if (progress.ground.membership) progress.membership ??= new MembershipChange(context, handle, deadline);
   if (record && base && theirs) {
     const mayIncludeOurs = unanswered !== undefined;
     const conflict = { ours, base, theirs: theirs.value, mayIncludeOurs, onConflict };
