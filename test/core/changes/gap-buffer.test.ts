@@ -21,6 +21,9 @@ const LOSS: fc.Arbitrary<Action>[] = [
 const restored = (cut: boolean): fc.Arbitrary<Action> =>
   fc.record({ type: fc.constant("restore"), back: fc.integer({ min: 1, max: 5 }), cut: fc.constant(cut) });
 const PURGED: fc.Arbitrary<Action> = fc.record({ type: fc.constant("purge") });
+const RECREATED: fc.Arbitrary<Action> = fc.record({ type: fc.constant("recreate") });
+/** Another server answers, with a time of creation of its own for the same bucket. */
+const RENAMED: fc.Arbitrary<Action> = fc.record({ type: fc.constant("rename") });
 const FORGED: fc.Arbitrary<Action> = fc.record({
   type: fc.constant("forge"),
   offset: fc.integer({ min: -6, max: 4 }),
@@ -58,9 +61,9 @@ describe("the gap buffer with its catch-up", () => {
     await fc.assert(property, RUNS);
   });
 
-  it("emits every lasting write or says `missed` where a bucket is restored or purged", async () => {
+  it("emits every lasting write or says `missed` where a bucket is restored, purged or created again", async () => {
     const replaced = [
-      around(fc.oneof(restored(true), PURGED), ...ORDINARY, ...LOSS),
+      around(fc.oneof(restored(true), PURGED, RECREATED), ...ORDINARY, ...LOSS, RENAMED),
       around(restored(false), ...ORDINARY),
     ];
     for (const actions of replaced) {
@@ -91,6 +94,19 @@ describe("the gap buffer with its catch-up", () => {
       );
       expect((await fc.check(property, RUNS)).failed).toBe(true);
     }
+  });
+
+  it("says `missed` of another time of creation only where the bucket is another one", async () => {
+    const write = (key: number): Action => ({ type: "write", key, tombstone: false });
+    const [deliver, check]: Action[] = [{ type: "deliver", which: 0 }, { type: "check" }];
+    const written = [write(0), deliver, write(1), deliver, write(2), deliver] as Action[];
+    const again = (type: "rename" | "recreate") =>
+      [...written, { type } as Action, ...written, check] as Action[];
+    expect((await run(again("rename"))).missed).toBe(0);
+    expect((await run([{ type: "rename" }, ...again("rename")])).missed).toBe(0);
+    expect((await run(again("recreate"))).missed).toBe(1);
+    // The same, once the other bucket has passed the end of the first.
+    expect((await run([...again("recreate"), ...written, check as Action])).missed).toBe(1);
   });
 
   it("notices a restored bucket that reached its old end again before the link was back", async () => {

@@ -13,7 +13,7 @@ export interface ModelWrite {
 export type Action =
   | { readonly type: "write"; readonly key: number; readonly tombstone: boolean }
   | { readonly type: "deliver" | "lose" | "repeat"; readonly which: number }
-  | { readonly type: "check" | "cut" | "sweep" | "purge" }
+  | { readonly type: "check" | "cut" | "sweep" | "purge" | "rename" | "recreate" }
   | { readonly type: "restore"; readonly back: number; readonly cut: boolean }
   | { readonly type: "forge"; readonly offset: number; readonly key: number; readonly age: number };
 
@@ -37,6 +37,8 @@ export class Model implements CatchUpSource<ModelWrite> {
   #entries = new Map<string, ModelWrite>();
   #last = 0;
   #time = 1;
+  /** A bucket that is created again has another time of creation, and so has one of which another server answers. */
+  #creation = 0;
   readonly #snapshots: Map<string, ModelWrite>[] = [new Map()];
   readonly #inFlight: ModelWrite[] = [];
   readonly #delivered: ModelWrite[] = [];
@@ -126,7 +128,7 @@ export class Model implements CatchUpSource<ModelWrite> {
   #position() {
     const entries = this.#entries.size;
     const first = this.#from(0)[0]?.sequence ?? this.#last + 1;
-    return { first, last: this.#last, entries, createdAt: "once", serverTime: this.#time };
+    return { first, last: this.#last, entries, createdAt: `time ${this.#creation}`, serverTime: this.#time };
   }
 
   #from(sequence: number): ModelWrite[] {
@@ -166,6 +168,8 @@ export class Model implements CatchUpSource<ModelWrite> {
     } else if (action.type === "cut") this.#cut();
     else if (action.type === "sweep") this.#sweep();
     else if (action.type === "purge") this.#purge();
+    else if (action.type === "rename") this.#creation++;
+    else if (action.type === "recreate") this.#recreate();
     else if (action.type === "restore") this.#restore(action.back, action.cut);
     else this.#isWanted = true;
   }
@@ -187,6 +191,14 @@ export class Model implements CatchUpSource<ModelWrite> {
 
   #purge(): void {
     this.#entries.clear();
+  }
+
+  /** Every link is cut: no message of the old bucket comes after one of the new. */
+  #recreate(): void {
+    this.#creation++;
+    this.#last = 0;
+    this.#entries.clear();
+    this.#cut();
   }
 
   #write(key: string, kind: ModelWrite["kind"]): void {

@@ -30,7 +30,7 @@ export class CatchUp<W extends NumberedWrite> {
   readonly #source: CatchUpSource<W>;
   readonly #missed: (isReplaced: boolean) => void;
   readonly #leaderLag: number;
-  /** Which bucket it is: one that was deleted and created again begins its numbers again. */
+  /** When the bucket was created: another time may be another bucket. */
   #createdAt = "";
   /** The number of the bucket's first entry. */
   #first = 0;
@@ -75,12 +75,13 @@ export class CatchUp<W extends NumberedWrite> {
     const { known } = this;
     const { early } = this.#buffer;
     const position = await this.#source.position();
-    const isReplaced = contradicts(position, known);
-    if (isReplaced && this.#isLagPossible(position)) return false;
+    const hasGoneBack = hasLost(position, known);
+    if (hasGoneBack && this.#isLagPossible()) return false;
     this.#behindSince = undefined;
-    if (isReplaced || this.#buffer.isContradicted || (isCut && !(await this.#isIntact()))) {
+    if (hasGoneBack || this.#buffer.isContradicted || !(await this.#isSame(position, isCut))) {
       await this.#restart(position);
     } else {
+      this.#createdAt = position.createdAt;
       if (this.#isTooLate(position)) this.#missed(false);
       await this.#readTo(position);
       if (await this.isPurged(position)) await this.#restart(position);
@@ -121,21 +122,35 @@ export class CatchUp<W extends NumberedWrite> {
   }
 
   /**
+   * Whether it is the bucket that was followed, with the same history. A server of a cluster that was started again
+   * gives a time of creation of its own (tried on 2.14), so only what was emitted tells: with another time, some of
+   * it has to be there.
+   */
+  async #isSame({ createdAt }: Position, isCut: boolean): Promise<boolean> {
+    const isRenamed = createdAt !== this.#createdAt && this.#buffer.last > 0;
+    if (!isCut && !isRenamed) return true;
+    const { isIntact, held } = await this.#compare();
+    return isIntact && (held > 0 || !isRenamed);
+  }
+
+  /**
    * Compares what was emitted last with the bucket: what the bucket still holds of it must have been emitted like
    * that, and what it does not hold any more must have been written again. Whatever is there as it was emitted shows
    * that the bucket was not restored to an earlier state.
+   * @returns with the highest number that the bucket holds as it was emitted, 0 for none
    */
-  async #isIntact(): Promise<boolean> {
+  async #compare(): Promise<{ readonly isIntact: boolean; readonly held: number }> {
     const { last, oldest } = this.#buffer;
     let held = 0;
     let next = await this.#source.readNext(Math.max(oldest, last - COMPARED + 1));
     while (next && next.sequence <= last) {
       if (this.#buffer.hasEmitted(next)) held = next.sequence;
       // A copy that lags behind may have given an entry that is not there any more.
-      else if (await this.#source.readSequence(next.sequence)) return false;
+      else if (await this.#source.readSequence(next.sequence)) return { isIntact: false, held };
       next = await this.#source.readNext(next.sequence + 1);
     }
-    return this.#areKept(this.#buffer.newestOfEachKey().filter(({ sequence }) => sequence > held));
+    const later = this.#buffer.newestOfEachKey().filter(({ sequence }) => sequence > held);
+    return { isIntact: await this.#areKept(later), held };
   }
 
   /** Whether each of these writes is there, or was replaced by a later one, or could have been removed since. */
@@ -170,15 +185,19 @@ export class CatchUp<W extends NumberedWrite> {
   }
 
   /** A leader elected a moment ago may not have applied yet what was acknowledged before. */
-  #isLagPossible({ createdAt }: Position): boolean {
+  #isLagPossible(): boolean {
     this.#behindSince ??= now();
-    return createdAt === this.#createdAt && now() - this.#behindSince < this.#leaderLag;
+    return now() - this.#behindSince < this.#leaderLag;
   }
 }
 
-/** Whether the bucket is another one, has lost its last writes, or has got back entries that were gone. */
+/** Whether the bucket may be another one, or has lost its last writes, or has got back entries that were gone. */
 export function contradicts(position: Position, known: KnownPosition): boolean {
-  return position.createdAt !== known.createdAt || position.last < known.last || position.first < known.first;
+  return position.createdAt !== known.createdAt || hasLost(position, known);
+}
+
+function hasLost(position: Position, known: KnownPosition): boolean {
+  return position.last < known.last || position.first < known.first;
 }
 
 function timeOf({ serverTime }: Position): number {

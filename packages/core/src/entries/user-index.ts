@@ -83,6 +83,8 @@ export class UserIndex {
   readonly #queue = new KeyedQueue<string>(tooLate);
   /** Members to be removed, by user. */
   readonly #removals = new Map<string, MemberName[]>();
+  /** Users whose removals a task in the background applies, unless a change of the entry does so before. */
+  readonly #removing = new Set<string>();
 
   constructor(context: Context) {
     this.#context = context;
@@ -118,12 +120,25 @@ export class UserIndex {
   /** Removes members in the background: a member without a session is skipped wherever it is met. */
   remove(members: readonly MemberName[]): void {
     for (const member of members) {
-      if (!this.#enqueue(member)) continue;
-      this.#context.background(async (deadline) => {
-        await this.#context.pause(REMOVAL_DELAY);
-        await this.#applyRemovals(member.userHash, deadline);
-      });
+      this.#enqueue(member);
+      this.#removeSoon(member.userHash);
     }
+  }
+
+  /** Each sign-in applies the removals that wait. So they are applied here only when the first has waited for long. */
+  #removeSoon(userHash: string): void {
+    if (this.#removing.has(userHash)) return;
+    this.#removing.add(userHash);
+    const first = this.#removals.get(userHash)?.[0];
+    this.#context.background(async (deadline) => {
+      try {
+        await this.#context.pause(REMOVAL_DELAY);
+        if (this.#removals.get(userHash)?.[0] === first) await this.#applyRemovals(userHash, deadline);
+      } finally {
+        this.#removing.delete(userHash);
+        if (this.#removals.has(userHash)) this.#removeSoon(userHash);
+      }
+    });
   }
 
   /** Removes a member that other sign-ins would count. */
@@ -137,12 +152,10 @@ export class UserIndex {
     return Math.max(UNDER_WAY_LEAST, UNDER_WAY * this.#context.options.timeout);
   }
 
-  /** @returns whether it is the first that waits */
-  #enqueue(member: MemberName): boolean {
+  #enqueue(member: MemberName): void {
     const waiting = this.#removals.get(member.userHash);
     if (waiting) waiting.push(member);
     else this.#removals.set(member.userHash, [member]);
-    return !waiting;
   }
 
   /** The next sign-in may have applied them already. What fails is found again by whoever meets the member. */
