@@ -44,7 +44,7 @@ export class Asker {
 
   /** @throws the reason, at once when it is certain, else when the deadline would pass meanwhile */
   async pause(pause: number, deadline: number, otherwise: string | SessionStoreError): Promise<void> {
-    const reason = this.reasons.reason(deadline, false);
+    const reason = this.reasons.reason(deadline);
     if (reason?.certain) throw reason.error();
     if (leaderReads.hasSubscribers) leaderReads.publish({ bucket: this.reasons.bucket, reason: "none" });
     await pauseUntil(pause, deadline, reason?.error() ?? otherwise);

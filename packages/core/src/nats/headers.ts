@@ -1,5 +1,16 @@
 const VERSION = "NATS/1.0";
 
+export type Header = readonly [name: string, value: string];
+
+/**
+ * The reason makes it a tombstone for the server too, which would otherwise announce an expiry when the tombstone's
+ * own time to live is over (ADR-43, tried on 2.14 and 2.15).
+ */
+export const DELETED: readonly Header[] = [
+  ["KV-Operation", "DEL"],
+  ["Nats-Marker-Reason", "Remove"],
+];
+
 /**
  * Headers to send. Of the headers they are given both generations of the client want nothing but `encode()`;
  * their own class checks each name and value letter by letter, which takes longer than the rest of a write. Names and values here are ours, never the user's.

@@ -4,7 +4,7 @@ import type { NatsConnectionLike } from "../types.js";
 import { clearTimeout, now, setImmediate, setTimeout } from "../util/timers.js";
 import { type ConnectionEvent, watchConnection } from "./connection.js";
 import { flush } from "./flush.js";
-import { AnswerLost, type Reply, type Request, type Waiter } from "./request.js";
+import { AnswerLost, type Reason, type Reply, type Request, type Waiter } from "./request.js";
 
 /** How long a refused inbox is not asked for again, in ms: permissions can be changed without a reconnect. */
 const REFUSAL_STANDS = 1000;
@@ -268,14 +268,18 @@ export class Mux {
     }
   }
 
-  #late({ reasons, deadline, idempotent }: Request): SessionStoreError {
-    const reason = this.#connected ? reasons?.reason(deadline, !idempotent) : undefined;
+  #reasonFor({ reasons, deadline, idempotent, subject }: Request): Reason | undefined {
+    return reasons?.reason(deadline, idempotent ? undefined : subject);
+  }
+
+  #late(request: Request): SessionStoreError {
+    const reason = this.#connected ? this.#reasonFor(request) : undefined;
     return reason?.error() ?? this.#unavailable(`no answer from NATS within ${this.#timeout} ms`);
   }
 
   #onOverdue(token: number, pending: Pending, time: number): void {
     const { request, waiter } = pending;
-    const reason = request.reasons?.reason(request.deadline, !request.idempotent);
+    const reason = this.#reasonFor(request);
     if (reason?.certain && request.idempotent) {
       this.#pending.delete(token);
       waiter.reject(reason.error());

@@ -1,15 +1,19 @@
 import type { StreamConfig } from "@nats-io/jetstream";
-import { now } from "../util/timers.js";
+import { idleSleep, now } from "../util/timers.js";
 import { type ApiError, apiError, jetStreamSilent, storesNothing } from "./api-errors.js";
+import { DELETED, HeadersToSend } from "./headers.js";
 import type { Mux } from "./mux.js";
 import { answerIn, isNoResponders } from "./replies.js";
-import type { Reason, Reasons, Reply } from "./request.js";
+import type { Reason, Reasons, Reply, Request } from "./request.js";
 import { mismatch } from "./stream.js";
 import { type BucketOptions, type Difference, differences } from "./stream-config.js";
 import type { Subjects } from "./subjects.js";
 
 /** Least time between two questions, in ms. */
 const INTERVAL = 100;
+
+/** So many questions in a row a server answers, but no write, before that is taken for a full disk. */
+const ROUNDS = 5;
 
 const EMPTY = new Uint8Array(0);
 
@@ -26,10 +30,8 @@ export class OutageReason implements Reasons {
   /** When the known reason was asked for, and when the last question went out, in ms of `now()`. */
   #knownOf = 0;
   #askedAt = Number.NEGATIVE_INFINITY;
-  /** Whether a write has had no answer since the last question. */
-  #isWriteOverdue = false;
-  /** The bucket's last number when it was asked for because of such a write. */
-  #unstored: { readonly last: number; readonly at: number } | undefined;
+  /** The subject of a write that has had no answer since the last question. */
+  #overdueWrite: string | undefined;
 
   constructor(
     private readonly mux: Mux,
@@ -48,8 +50,8 @@ export class OutageReason implements Reasons {
    * What is known by now, perhaps nothing; a later call may know more. It is never older than the operation, whose
    * start follows from its deadline: an earlier problem may be solved.
    */
-  reason(deadline: number, isWrite: boolean): Reason | undefined {
-    this.#isWriteOverdue ||= isWrite;
+  reason(deadline: number, overdueWrite?: string): Reason | undefined {
+    this.#overdueWrite ??= overdueWrite;
     const isDue = now() >= this.#askedAt + INTERVAL;
     if (isDue && !this.#asking) void this.#ask();
     return this.#knownOf >= deadline - this.options.timeout ? this.#known : undefined;
@@ -59,18 +61,11 @@ export class OutageReason implements Reasons {
     this.#asking = true;
     const askedAt = now();
     this.#askedAt = askedAt;
-    const isWriteOverdue = this.#isWriteOverdue;
-    this.#isWriteOverdue = false;
+    const overdueWrite = this.#overdueWrite;
+    this.#overdueWrite = undefined;
+    const question = { subject: this.subjects.streamInfo, headers: undefined };
     try {
-      const reply = await this.mux.request({
-        subject: this.subjects.streamInfo,
-        payload: EMPTY,
-        headers: undefined,
-        deadline: askedAt + this.options.timeout,
-        idempotent: true,
-        reasons: undefined,
-      });
-      this.#known = this.#reasonIn(reply, askedAt, isWriteOverdue);
+      this.#known = await this.#reasonIn(await this.#request(question), overdueWrite);
     } catch {
       // The requests that wait run into the same trouble themselves.
       this.#known = undefined;
@@ -80,16 +75,12 @@ export class OutageReason implements Reasons {
     }
   }
 
-  #reasonIn(reply: Reply, askedAt: number, isWriteOverdue: boolean): Reason | undefined {
+  async #reasonIn(reply: Reply, overdueWrite: string | undefined): Promise<Reason | undefined> {
     if (isNoResponders(reply)) {
       // Where the server has no JetStream of its own, another one that it is connected to may be starting.
       return this.mux.hasJetStream ? undefined : { certain: false, error: jetStreamSilent };
     }
-    const { error, config, state } = answerIn<{
-      error?: ApiError;
-      config?: StreamConfig;
-      state?: { last_seq: number };
-    }>(reply);
+    const { error, config } = answerIn<{ error?: ApiError; config?: StreamConfig }>(reply);
     if (error) {
       const make = () => apiError(error, this.subjects.stream);
       const isMissing = make().code === "ERR_SESSION_BUCKET_MISSING";
@@ -100,8 +91,8 @@ export class OutageReason implements Reasons {
     if (!config) return undefined;
     const found = differences(config, this.options, this.subjects).filter(({ field }) => STOPPING.has(field));
     if (found.length === 0) {
-      const isStuck =
-        isWriteOverdue && config.num_replicas === 1 && this.#storesNothing(state?.last_seq ?? 0, askedAt);
+      const isTried = overdueWrite !== undefined && config.num_replicas === 1;
+      const isStuck = isTried && (await this.#answersNoWrite(trialWrite(overdueWrite, config)));
       return isStuck ? { certain: false, error: storesNothing } : undefined;
     }
     const fixable = found.every(({ fixable }) => fixable);
@@ -109,12 +100,34 @@ export class OutageReason implements Reasons {
   }
 
   /**
-   * Whether nothing was stored between two questions although writes waited for an answer. A server from 2.14 on
-   * whose disk was full answers everything but writes, until it is started again.
+   * Whether the server answers everything but writes, as one from 2.14 on does whose disk was full, until it is
+   * started again. It is sent a write of no meaning, then questions. A lost message, or a server that stood still or
+   * was started again, lets that write be answered as soon as anything is.
    */
-  #storesNothing(last: number, askedAt: number): boolean {
-    const before = this.#unstored;
-    this.#unstored = { last, at: askedAt };
-    return before?.last === last && askedAt - before.at <= this.options.timeout;
+  async #answersNoWrite(trial: Pick<Request, "subject" | "headers">): Promise<boolean> {
+    let isOver = false;
+    const over = () => {
+      isOver = true;
+    };
+    this.#request(trial).then(over, over);
+    for (let round = 0; round < ROUNDS && !isOver; round++) {
+      await this.#request({ subject: this.subjects.streamInfo, headers: undefined });
+      await idleSleep(INTERVAL);
+    }
+    return !isOver;
   }
+
+  /** Sending it twice does no harm. */
+  #request(request: Pick<Request, "subject" | "headers">): Promise<Reply> {
+    const deadline = now() + this.options.timeout;
+    return this.mux.request({ ...request, payload: EMPTY, deadline, idempotent: true, reasons: undefined });
+  }
+}
+
+/** A tombstone under a key of its own, beside the entries: no session is read or listed under it. */
+function trialWrite(entry: string, { allow_msg_ttl }: StreamConfig): Pick<Request, "subject" | "headers"> {
+  const headers = new HeadersToSend();
+  for (const [name, value] of DELETED) headers.add(name, value);
+  if (allow_msg_ttl) headers.add("Nats-TTL", "60s");
+  return { subject: [...entry.split(".").slice(0, -2), "write-trial"].join("."), headers };
 }

@@ -10,8 +10,8 @@ export interface Reply {
 
 /** Why requests have no answer, as far as it is known. */
 export interface Reasons {
-  /** @param isWrite whether it is a write that has no answer */
-  reason(deadline: number, isWrite: boolean): Reason | undefined;
+  /** @param overdueWrite subject of the write that has no answer, where it is one */
+  reason(deadline: number, overdueWrite?: string): Reason | undefined;
 }
 
 export interface Reason {

@@ -2,7 +2,7 @@ import type { SessionStoreError } from "../errors.js";
 import { API, type ApiError, apiError } from "./api-errors.js";
 import type { Asker } from "./asker.js";
 import { FIRST_PAUSE, longer, pauseUntil } from "./backoff.js";
-import { HeadersToSend } from "./headers.js";
+import { DELETED, type Header, HeadersToSend } from "./headers.js";
 import type { KnownRevisions } from "./known-revisions.js";
 import type { Mux } from "./mux.js";
 import type { OutageReason } from "./outage-reason.js";
@@ -24,19 +24,8 @@ export interface Write {
 /** What became of a write: its revision, or `conflict` (another revision is there), or `lost` (unknown). */
 export type WriteAnswer = number | "conflict" | "lost";
 
-export type Header = readonly [name: string, value: string];
-
 const EMPTY = new Uint8Array(0);
 const NO_HEADERS: readonly Header[] = [];
-/**
- * The reason makes it a tombstone for the server too, which would otherwise announce an expiry when the tombstone's
- * own time to live is over (ADR-43, tried on 2.14 and 2.15).
- */
-const DELETED: readonly Header[] = [
-  ["KV-Operation", "DEL"],
-  ["Nats-Marker-Reason", "Remove"],
-];
-
 const EXPECTED_REVISION = "Nats-Expected-Last-Subject-Sequence";
 const NO_LEADER = "the bucket has no leader at the moment";
 

@@ -98,7 +98,7 @@ function carryOut<T extends object>(
   const written = prepared
     ? prepared.then(() => firstWrite(context, plan, progress))
     : firstWrite(context, plan, progress);
-  const first = progress.membership ? undoing(progress, written) : written;
+  const first = prepared || progress.membership ? undoing(progress, written) : written;
   return first.then((result) => result ?? writeAgain(context, plan, progress));
 }
 
