@@ -1,4 +1,5 @@
 import type { Command } from "../command.js";
+import { audit } from "./audit.js";
 import { doctor } from "./doctor.js";
 import { end } from "./end.js";
 import { init } from "./init.js";
@@ -9,4 +10,4 @@ import { upgrade } from "./upgrade.js";
 import { watch } from "./watch.js";
 
 /** In the order in which the help lists them. */
-export const COMMANDS: readonly Command[] = [list, show, end, watch, stats, doctor, init, upgrade];
+export const COMMANDS: readonly Command[] = [list, show, end, watch, stats, audit, doctor, init, upgrade];

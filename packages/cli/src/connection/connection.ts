@@ -1,7 +1,7 @@
 import { type ConnectionOptions, connect, type NatsConnection } from "@nats-io/transport-node";
 import { SessionStore, type SessionStoreOptions } from "nats-session-store";
 import { SessionAdmin } from "nats-session-store/admin";
-import { UsageError } from "../exit.js";
+import { UnavailableError, UsageError } from "../exit.js";
 import type { Values } from "../input/arguments.js";
 import { encryptionIn } from "../input/secrets.js";
 import { durationIn } from "../input/units.js";
@@ -50,6 +50,22 @@ export class Connection {
     return prefix === undefined
       ? `the bucket "${this.bucket}"`
       : `the bucket "${this.bucket}" under "${prefix}"`;
+  }
+
+  /** How long the server may take to answer, in ms. */
+  get timeout(): number {
+    return this.options.timeout ?? TIMEOUT;
+  }
+
+  /** The connection itself. @throws UnavailableError */
+  async nats(): Promise<NatsConnection> {
+    try {
+      return await this.#connect();
+    } catch (error) {
+      throw new UnavailableError(
+        `No connection to NATS: ${(error as Error).message}. Tried: ${this.servers}`,
+      );
+    }
   }
 
   store(more: SessionStoreOptions = {}): SessionStore {
