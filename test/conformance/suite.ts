@@ -12,7 +12,13 @@ function cycle(): object {
 }
 
 /** What every store keeps to, whatever framework, client and server it is used with. */
-export function conformance(variant: Variant, open: OpenSubject, bucket = newBucket()): void {
+export function conformance(
+  variant: Variant,
+  open: OpenSubject,
+  bucket = newBucket(),
+  /** The bucket that holds a session, by the name that the store is opened with. */
+  holderOf: (bucket: string, handle: string) => string = (bucket) => bucket,
+): void {
   let nc: Connection;
   let subject: Subject;
   let ids = 0;
@@ -227,7 +233,8 @@ export function conformance(variant: Variant, open: OpenSubject, bucket = newBuc
     const put = async (id: string, value: string) => {
       // The headers of a session, so that only the value is wrong.
       const now = Date.now();
-      await putEntry(nc, bucket, `s.${subject.sessions.handleOf(id)}`, value, {
+      const handle = subject.sessions.handleOf(id);
+      await putEntry(nc, holderOf(bucket, handle), `s.${handle}`, value, {
         "Session-Format": "1",
         "Session-Created": String(now),
         "Session-Expires": String(now + 60_000),

@@ -2,11 +2,13 @@ import { type EntryInfo, infoOf } from "./admin/entry-info.js";
 import { tryFeed } from "./admin/feed-trial.js";
 import { sampleEntries, scanEntries, scanUser } from "./admin/scan-entries.js";
 import { type Assembly, assemble } from "./assembly.js";
+import { bucketOf, sessionPlace } from "./entries/place.js";
 import { foundIn, sessionIn } from "./entries/session-entry.js";
 import type { SessionStoreError } from "./errors.js";
 import { handleOf, isHandle } from "./format/keys.js";
 import type { Position } from "./nats/bucket.js";
 import { type BucketPlan, planBucket } from "./nats/bucket-plan.js";
+import { optionsOfEach } from "./nats/buckets.js";
 import { ConnectionSource } from "./nats/connection-source.js";
 import {
   type AccountReport,
@@ -19,6 +21,7 @@ import {
   type StreamReport,
 } from "./nats/inspection.js";
 import { type PermissionTrial, tryPermissions } from "./nats/permission-trials.js";
+import type { BucketOptions } from "./nats/stream-config.js";
 import { type Subjects, subjectsOf } from "./nats/subjects.js";
 import { recordOf } from "./operations/record.js";
 import type { SessionStoreOptions } from "./options.js";
@@ -49,7 +52,8 @@ export interface SessionDetails<T extends object = SessionData> {
 }
 
 /**
- * What an operator's tool asks about a bucket of sessions. It changes nothing, but for `tryFeed`; ending sessions is
+ * What an operator's tool asks about the buckets of a store. Where a method takes the number of a bucket, 0 is the
+ * first, and the only one without the option `shards`. It changes nothing, but for `tryFeed`; ending sessions is
  * the work of a `SessionStore` on the same connection. Operations reject as those of `SessionStore` do.
  *
  * @example
@@ -58,16 +62,21 @@ export interface SessionDetails<T extends object = SessionData> {
  */
 export class SessionAdmin {
   readonly #options: ResolvedOptions;
+  readonly #each: readonly BucketOptions[];
   readonly #parts: Assembly;
   readonly #source: ConnectionSource;
-  readonly #subjects: Subjects;
 
   /** @throws TypeError for a wrong option, naming it and what was expected */
   constructor(nc: NatsConnectionLike | PromiseLike<NatsConnectionLike>, options?: SessionStoreOptions) {
     this.#options = resolveOptions(options);
     this.#parts = assemble(nc, this.#options);
     this.#source = new ConnectionSource(nc);
-    this.#subjects = subjectsOf(this.#options.bucket);
+    this.#each = optionsOfEach(this.#options);
+  }
+
+  /** The names of the buckets, in the order of their numbers: one, or as many as `shards` says. */
+  get buckets(): readonly string[] {
+    return this.#each.map(({ bucket }) => bucket);
   }
 
   /**
@@ -98,10 +107,10 @@ export class SessionAdmin {
     return this.#parts.lifecycle.run(async (deadline) => {
       if (!isHandle(handle)) return null;
       const { context } = this.#parts;
-      const key = context.sessionKeyStart + handle;
-      const entry = await context.bucket.entries.readCurrent(key, deadline);
+      const { entries, key } = sessionPlace(context, handle);
+      const entry = await entries.readCurrent(key, deadline);
       if (!entry) return null;
-      const info = infoOf(context, key, entry);
+      const info = infoOf(context, bucketOf(context.buckets, handle), key, entry);
       try {
         const session = sessionIn(context, key, foundIn(context, entry));
         const data = session ? (await recordOf<T>(context, handle, session, deadline)).data : undefined;
@@ -117,14 +126,20 @@ export class SessionAdmin {
     return this.#parts.context.users.all(user);
   }
 
-  /** Where the bucket begins and ends, how many entries it holds, and the server's clock. */
-  position(): Promise<Position> {
-    return this.#parts.lifecycle.run((deadline) => this.#parts.context.bucket.position(deadline));
+  /** Where a bucket begins and ends, how many entries it holds, and the server's clock. */
+  position(shard = 0): Promise<Position> {
+    return this.#parts.lifecycle.run((deadline) => this.#parts.context.buckets.at(shard).position(deadline));
   }
 
-  /** What `createBucket` or `updateBucket` would do; it changes nothing. */
-  plan(): Promise<BucketPlan> {
-    return this.#ask((nc, deadline) => planBucket(nc, this.#options, this.#subjects, deadline));
+  /** How many entries all buckets hold, from the server's counters. */
+  countEntries(): Promise<number> {
+    return this.#parts.lifecycle.run((deadline) => this.#parts.context.buckets.countEntries(deadline));
+  }
+
+  /** What `createBucket` or `updateBucket` would do to a bucket; it changes nothing. */
+  plan(shard = 0): Promise<BucketPlan> {
+    const { options, subjects } = this.#shard(shard);
+    return this.#ask((nc, deadline) => planBucket(nc, options, subjects, deadline));
   }
 
   /** @param ttls whether the bucket has a TTL per message, which decides which faults of a server matter */
@@ -132,38 +147,50 @@ export class SessionAdmin {
     return this.#ask(async (nc) => inspectServer(nc, ttls));
   }
 
-  stream(): Promise<StreamReport> {
-    return this.#ask((nc, deadline) => inspectStream(nc, this.#subjects, deadline));
+  stream(shard = 0): Promise<StreamReport> {
+    const { subjects } = this.#shard(shard);
+    return this.#ask((nc, deadline) => inspectStream(nc, subjects, deadline));
   }
 
-  mirrors(): Promise<MirrorReport[]> {
-    return this.#ask((nc, deadline) => inspectMirrors(nc, this.#subjects, deadline));
+  mirrors(shard = 0): Promise<MirrorReport[]> {
+    const { subjects } = this.#shard(shard);
+    return this.#ask((nc, deadline) => inspectMirrors(nc, subjects, deadline));
   }
 
   /** @param replicas which tier of limits counts, in an account that has tiers */
   account(replicas = 1): Promise<AccountReport> {
-    return this.#ask((nc, deadline) => inspectAccount(nc, this.#subjects, replicas, deadline));
+    const { subjects } = this.#shard(0);
+    return this.#ask((nc, deadline) => inspectAccount(nc, subjects, replicas, deadline));
   }
 
-  /** Tries each permission that a store needs, and stores nothing. */
-  tryPermissions(): Promise<PermissionTrial[]> {
+  /** Tries each permission that a store needs in a bucket, and stores nothing. */
+  tryPermissions(shard = 0): Promise<PermissionTrial[]> {
     const { sessionKeyStart, indexKeyStart } = this.#parts.context;
+    const { subjects } = this.#shard(shard);
     const name = handleOf(`${Math.random()} ${Date.now()}`);
     const keys = { session: sessionKeyStart + name, index: indexKeyStart + name };
-    return this.#ask((nc) => tryPermissions(nc, this.#subjects, keys, this.#options.timeout));
+    return this.#ask((nc) => tryPermissions(nc, subjects, keys, this.#options.timeout));
   }
 
   /**
    * Writes a tombstone under the key `[prefix.]doctor`, each over the one before, and waits for the feed to report it.
    * @returns after how many ms it did
    */
-  tryFeed(): Promise<number> {
-    return this.#parts.lifecycle.run((deadline) => tryFeed(this.#parts.context, deadline));
+  tryFeed(shard = 0): Promise<number> {
+    const { lifecycle, context } = this.#parts;
+    return lifecycle.run((deadline) => tryFeed(context, context.buckets.at(shard), deadline));
   }
 
   /** Ends the subscriptions; the connection stays open. */
   close(): Promise<void> {
     return this.#parts.lifecycle.close();
+  }
+
+  /** @throws TypeError for a number that no bucket has */
+  #shard(shard: number): { readonly options: BucketOptions; readonly subjects: Subjects } {
+    const options = this.#each[shard];
+    if (!options) throw new TypeError(`Expected the number of a bucket, got ${shard}`);
+    return { options, subjects: subjectsOf(options.bucket) };
   }
 
   /** What is asked about a bucket that may be missing, or not fit, cannot begin with opening it. */

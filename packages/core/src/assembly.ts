@@ -10,7 +10,7 @@ import { unavailable } from "./errors.js";
 import { indexKeyStart, sessionKeyStart } from "./format/keys.js";
 import { UserHasher } from "./format/user-hash.js";
 import { Lifecycle } from "./lifecycle.js";
-import { Bucket } from "./nats/bucket.js";
+import { Buckets } from "./nats/buckets.js";
 import { heldUp } from "./operations/contention.js";
 import { lookUpEnd } from "./operations/end.js";
 import { longTtlWarning } from "./operations/ttl.js";
@@ -31,8 +31,8 @@ export interface Assembly {
 
 /** @throws TypeError for what cannot give a connection */
 export function assemble(nc: NatsConnectionSource, options: ResolvedOptions): Assembly {
-  const bucket = new Bucket(nc, options);
-  const lifecycle = new Lifecycle(bucket, options, {
+  const buckets = new Buckets(nc, options);
+  const lifecycle = new Lifecycle(buckets, options, {
     isOpen: () => cache?.isReady ?? true,
     open: (deadline) => within(deadline, cache?.ready() ?? Promise.resolve(), feedIsLate),
     close: () => {
@@ -43,18 +43,18 @@ export function assemble(nc: NatsConnectionSource, options: ResolvedOptions): As
   });
   const base: Context = {
     options,
-    bucket,
-    users: new UserHasher(options.encryption?.userSecrets ?? []),
+    buckets,
+    users: new UserHasher(options.encryption?.userSecrets ?? [], options.shards),
     sessionKeyStart: sessionKeyStart(options.prefix),
     indexKeyStart: indexKeyStart(options.prefix),
     background: (task) => lifecycle.background(task),
-    warnOfLongTtl: longTtlWarning(options.bucket, () => bucket.facts.maxTtl),
+    warnOfLongTtl: longTtlWarning(options.bucket, () => buckets.facts.maxTtl),
     pause: (ms) => lifecycle.pause(ms),
     isClosing: () => lifecycle.isClosing,
     turns: new Turns(),
   };
   const feed = new ChangeFeed(base);
-  const cache = options.cache && new NearCache<StoredSession>(feed, options.cache);
+  const cache = options.cache && new NearCache<StoredSession>(feed, options.cache, options.shards);
   const context: StoreContext = {
     ...base,
     sessions: new Sessions(base, cache),

@@ -1,13 +1,13 @@
 import type { SessionMetadata } from "./format/metadata.js";
 import type { UserHasher } from "./format/user-hash.js";
-import type { Bucket } from "./nats/bucket.js";
+import type { Buckets } from "./nats/buckets.js";
 import type { ResolvedOptions } from "./resolve-options.js";
 import type { Turns } from "./util/turns.js";
 
 /** What every part of an open store works with. */
 export interface Context {
   readonly options: ResolvedOptions;
-  readonly bucket: Bucket;
+  readonly buckets: Buckets;
   readonly users: UserHasher;
   /** Start of this store's session keys; the handle follows. */
   readonly sessionKeyStart: string;

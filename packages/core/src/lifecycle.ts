@@ -1,11 +1,11 @@
 import { SessionStoreError } from "./errors.js";
-import type { Bucket } from "./nats/bucket.js";
+import type { Buckets } from "./nats/buckets.js";
 import { type Traced, traceOperation } from "./operation-trace.js";
 import type { ResolvedOptions } from "./resolve-options.js";
 import { type OperationContext, type OperationName, operations } from "./util/channels.js";
 import { idleSleep, now } from "./util/timers.js";
 
-/** The parts of a store, beside its bucket, that are opened and closed with it. */
+/** The parts of a store, beside its buckets, that are opened and closed with it. */
 interface Parts {
   isOpen(): boolean;
   open(deadline: number): Promise<void>;
@@ -16,10 +16,10 @@ interface Parts {
 type Operation<R> = (deadline: number, trace?: OperationContext) => Promise<R>;
 
 /**
- * Runs the operations of a store: each with one deadline, on a bucket that is open, and waited for by `close`.
+ * Runs the operations of a store: each with one deadline, on buckets that are open, and waited for by `close`.
  */
 export class Lifecycle {
-  readonly #bucket: Bucket;
+  readonly #buckets: Buckets;
   readonly #options: ResolvedOptions;
   readonly #parts: Parts;
   #running = 0;
@@ -28,14 +28,14 @@ export class Lifecycle {
   readonly #waiting = new Set<() => void>();
   #idle: (() => void) | undefined;
 
-  constructor(bucket: Bucket, options: ResolvedOptions, parts: Parts) {
-    this.#bucket = bucket;
+  constructor(buckets: Buckets, options: ResolvedOptions, parts: Parts) {
+    this.#buckets = buckets;
     this.#options = options;
     this.#parts = parts;
   }
 
   get isOpen(): boolean {
-    return this.#closed === undefined && this.#bucket.isOpen && this.#parts.isOpen();
+    return this.#closed === undefined && this.#buckets.isOpen && this.#parts.isOpen();
   }
 
   /** @throws `ERR_SESSION_CLOSED` after `close` */
@@ -61,7 +61,7 @@ export class Lifecycle {
   ): Promise<R> {
     if (name !== undefined && operations.hasSubscribers) {
       const traced: Traced = { operation: name, id, handle };
-      return traceOperation(this.#bucket, traced, (trace) =>
+      return traceOperation(this.#buckets, traced, (trace) =>
         this.run((until) => operation(until, trace), undefined, undefined, undefined, deadline),
       );
     }
@@ -120,7 +120,7 @@ export class Lifecycle {
         this.#idle = resolve;
       });
     }
-    this.#bucket.close();
+    this.#buckets.close();
   }
 
   #start<R>(operation: (deadline: number) => Promise<R>, deadline: number): Promise<R> {
@@ -133,7 +133,7 @@ export class Lifecycle {
   }
 
   async #openFirst<R>(operation: (deadline: number) => Promise<R>, deadline: number): Promise<R> {
-    const opening = this.#bucket.open(deadline).then(() => this.#parts.open(deadline));
+    const opening = this.#buckets.open(deadline).then(() => this.#parts.open(deadline));
     await this.#orClosed(opening);
     return operation(deadline);
   }

@@ -1,6 +1,6 @@
 import { SessionStoreError } from "./errors.js";
 import { handleOf } from "./format/keys.js";
-import type { Bucket } from "./nats/bucket.js";
+import type { Buckets } from "./nats/buckets.js";
 import {
   type OperationContext,
   type OperationError,
@@ -20,11 +20,11 @@ export interface Traced {
  * `asyncEnd`, all with one context. Not by `tracePromise`, which would publish the result and so the data.
  */
 export function traceOperation<R>(
-  bucket: Bucket,
+  buckets: Buckets,
   { operation, id, handle = handleOrNothing(id) }: Traced,
   run: (context: OperationContext) => Promise<R>,
 ): Promise<R> {
-  const context = contextOf(bucket, operation, handle);
+  const context = contextOf(buckets, operation, handle);
   const { start, end, error: failed } = operations;
   return start.runStores(context, () => {
     const running = run(context);
@@ -32,13 +32,13 @@ export function traceOperation<R>(
     return running.then(
       (result) => {
         context.outcome ??= outcomeOf(operation, result);
-        finish(context, bucket);
+        finish(context, buckets);
         return result;
       },
       (error) => {
         context.error = publicPart(error);
         failed.publish(context as OperationContext & { error: unknown });
-        finish(context, bucket);
+        finish(context, buckets);
         throw error;
       },
     );
@@ -46,8 +46,8 @@ export function traceOperation<R>(
 }
 
 /** Publishes a touch that an adapter found to be needless, and so never began. */
-export function traceSkippedTouch(bucket: Bucket, handle: string): void {
-  const context = contextOf(bucket, "touch", handle);
+export function traceSkippedTouch(buckets: Buckets, handle: string): void {
+  const context = contextOf(buckets, "touch", handle);
   context.outcome = "skipped";
   operations.start.publish(context);
   operations.end.publish(context);
@@ -55,10 +55,10 @@ export function traceSkippedTouch(bucket: Bucket, handle: string): void {
   operations.asyncEnd.publish(context);
 }
 
-function contextOf(bucket: Bucket, operation: OperationName, handle: string | undefined): OperationContext {
+function contextOf(buckets: Buckets, operation: OperationName, handle: string | undefined): OperationContext {
   const context: OperationContext = {
     operation,
-    bucket: bucket.name,
+    bucket: buckets.name,
     handle,
     outcome: undefined,
     attempts: 1,
@@ -66,17 +66,17 @@ function contextOf(bucket: Bucket, operation: OperationName, handle: string | un
     serverAddress: undefined,
     serverPort: undefined,
   };
-  noteServer(context, bucket);
+  noteServer(context, buckets);
   return context;
 }
 
-function finish(context: OperationContext, bucket: Bucket): void {
-  if (context.serverAddress === undefined) noteServer(context, bucket);
+function finish(context: OperationContext, buckets: Buckets): void {
+  if (context.serverAddress === undefined) noteServer(context, buckets);
   operations.asyncStart.publish(context);
   operations.asyncEnd.publish(context);
 }
 
-function noteServer(context: OperationContext, { server }: Bucket): void {
+function noteServer(context: OperationContext, { server }: Buckets): void {
   if (!server) return;
   context.serverAddress = server.address;
   context.serverPort = server.port;

@@ -51,6 +51,13 @@ export interface SessionStoreOptions {
    */
   bucket?: string | undefined;
   /**
+   * How many buckets hold the sessions together, 1 to 64: `sessions_0`, `sessions_1` and so on, in place of
+   * `sessions`. Each has a leader of its own. It cannot be changed in place: every process on the buckets needs the
+   * same number, and another one is refused with `ERR_SESSION_BUCKET_MISMATCH`.
+   * @default 1
+   */
+  shards?: number | undefined;
+  /**
    * Separates several applications in one bucket: each sees only sessions with its own prefix. Letters, digits, `-`
    * and `_`, in parts joined by dots.
    * @default none

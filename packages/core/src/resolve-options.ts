@@ -1,6 +1,7 @@
 import { type Encryption, resolveEncryption } from "./format/encryption-keys.js";
 import { isBucketName, isPrefix } from "./format/keys.js";
 import { jsonSerializer, type SessionSerializer } from "./format/serializer.js";
+import { MOST_SHARDS } from "./format/shards.js";
 import type { CacheOptions, Resolve, SessionStoreOptions } from "./options.js";
 
 /** Settings of the near cache, see {@link CacheOptions}. */
@@ -21,6 +22,7 @@ const MAX_TIMEOUT = 2_147_483_647;
 /** The options of a store with every default filled in. */
 export interface ResolvedOptions {
   readonly bucket: string;
+  readonly shards: number;
   readonly prefix: string | undefined;
   readonly ttl: number;
   /** `undefined` = as the bucket allows. */
@@ -62,6 +64,10 @@ const CHECKS: { readonly [name in keyof Required<SessionStoreOptions>]: Check } 
   bucket: {
     expected: "a name of letters, digits, - and _",
     test: (value) => typeof value === "string" && isBucketName(value),
+  },
+  shards: {
+    expected: `a whole number from 1 to ${MOST_SHARDS}`,
+    test: (value) => isWholeNumber(value) && value <= MOST_SHARDS,
   },
   prefix: {
     expected: "letters, digits, - and _, in parts joined by dots",
@@ -114,6 +120,7 @@ export function resolveOptions(given: SessionStoreOptions = {}): ResolvedOptions
   const { maxTtl, cache, serializer, encryption, placement } = options;
   return {
     bucket: options.bucket ?? "sessions",
+    shards: options.shards ?? 1,
     prefix: options.prefix,
     ttl: options.ttl ?? Math.min(DAY, maxTtl ?? DAY),
     maxTtl,

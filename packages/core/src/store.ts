@@ -36,8 +36,8 @@ import { type OperationContext, operations } from "./util/channels.js";
 import { now } from "./util/timers.js";
 
 /**
- * Sessions in one NATS key-value bucket. The store opens itself: each operation waits, within its own `timeout`, for
- * the connection and the bucket. All methods may be called at the same time. They reject with a
+ * Sessions in a NATS key-value bucket, or in several. The store opens itself: each operation waits, within its own
+ * `timeout`, for the connection and the buckets. All methods may be called at the same time. They reject with a
  * {@link SessionStoreError} (see its codes) or, for wrong arguments, a `TypeError`.
  *
  * @example
@@ -253,7 +253,7 @@ export class SessionStore<T extends object = SessionData> {
       async (deadline) =>
         exact
           ? countLive(this.#parts.context, () => this.#parts.lifecycle.deadline())
-          : (await this.#parts.context.bucket.position(deadline)).entries,
+          : this.#parts.context.buckets.countEntries(deadline),
       "count",
     );
   }
@@ -306,7 +306,7 @@ export class SessionStore<T extends object = SessionData> {
   isTouchDue(record: SessionRecord<T>, options: TouchOptions = {}): boolean {
     const { lifecycle, context } = this.#parts;
     if (!lifecycle.isOpen || isTouchDue(context, record, options)) return true;
-    if (operations.hasSubscribers) traceSkippedTouch(context.bucket, record.handle);
+    if (operations.hasSubscribers) traceSkippedTouch(context.buckets, record.handle);
     return false;
   }
 

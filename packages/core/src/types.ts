@@ -201,13 +201,13 @@ export type FeedState = "live" | "idle" | "cut" | "none";
 
 /** What `check` found. */
 export interface CheckResult {
-  /** How long the bucket's leader took to answer, in ms. */
+  /** How long the bucket's leader took to answer, in ms; with `shards`, the slowest of them. */
   readonly latency: number;
   /** The server that the connection leads to, `host:port`; `undefined` where the client does not tell. */
   readonly server: string | undefined;
   /** Name of the bucket. */
   readonly bucket: string;
-  /** Name of the server that leads the bucket. */
+  /** Name of the server that leads the bucket; with `shards`, of each that leads one of the buckets. */
   readonly leader: string;
   readonly feed: FeedState;
 }

@@ -2,7 +2,7 @@ import { createInbox } from "@nats-io/nats-core";
 import { connect } from "@nats-io/transport-node";
 import { handleOf } from "nats-session-store";
 import { sessionKeyStart } from "../../../packages/core/dist/format/keys.js";
-import { Bucket } from "../../../packages/core/dist/nats/bucket.js";
+import { Buckets } from "../../../packages/core/dist/nats/buckets.js";
 import { directEntry } from "../../../packages/core/dist/nats/replies.js";
 import { resolveOptions } from "../../../packages/core/dist/resolve-options.js";
 import { idOf } from "./sessions.mjs";
@@ -18,9 +18,9 @@ export async function open({ url, bucket, sessions, gathered }) {
   const nc = await connect({ servers: url });
   const keyStart = sessionKeyStart();
   const keys = Array.from({ length: sessions }, (_, index) => keyStart + handleOf(idOf(index)));
-  const opened = new Bucket(nc, resolveOptions({ bucket }));
+  const opened = new Buckets(nc, resolveOptions({ bucket }));
   await opened.open(performance.now() + 10_000);
-  const { entries } = opened;
+  const { entries } = opened.at(0);
   const single = (keys) =>
     keys.map((key) => entries.read(key, performance.now() + 2000, (entry) => !entry.deleted));
   const read = gathered ? multiReader(nc, bucket) : single;

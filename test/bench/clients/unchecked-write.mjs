@@ -2,7 +2,7 @@ import { connect } from "@nats-io/transport-node";
 import { handleOf } from "nats-session-store";
 import { sessionKeyStart } from "../../../packages/core/dist/format/keys.js";
 import { encodeSession } from "../../../packages/core/dist/format/metadata.js";
-import { Bucket } from "../../../packages/core/dist/nats/bucket.js";
+import { Buckets } from "../../../packages/core/dist/nats/buckets.js";
 import { resolveOptions } from "../../../packages/core/dist/resolve-options.js";
 import { idOf, sessionData } from "./sessions.mjs";
 
@@ -17,9 +17,9 @@ const CHECK = /Nats-Expected-Last-Subject-Sequence: \d+\r\n/;
  */
 export async function open({ url, bucket, sessions }) {
   const nc = await connect({ servers: url });
-  const opened = new Bucket(unchecked(nc), resolveOptions({ bucket }));
+  const opened = new Buckets(unchecked(nc), resolveOptions({ bucket }));
   await opened.open(performance.now() + 10_000);
-  const { entries } = opened;
+  const { entries } = opened.at(0);
   const keyStart = sessionKeyStart();
   const ids = Array.from({ length: sessions }, (_, index) => idOf(index));
   const data = ids.map((_, index) => sessionData(index));

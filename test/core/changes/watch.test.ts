@@ -88,7 +88,7 @@ describe("onEnded", () => {
     feed.listener.resumed?.();
     await expect.poll(() => first.mock.calls).toEqual([[DESTROYED]]);
     stored.set(two, DESTROYED);
-    feed.listener.missed();
+    feed.listener.missed(0);
     await expect.poll(() => second.mock.calls).toEqual([[DESTROYED]]);
   });
 

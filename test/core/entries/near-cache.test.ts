@@ -32,7 +32,7 @@ describe("the near cache", () => {
 
   const session = (revision: number, size = 10) => ({ revision, value: new Uint8Array(size) });
   const put = (handle: string, revision: number, fromLeader: boolean, size?: number) =>
-    cache.end(handle, cache.begin(), session(revision, size), fromLeader);
+    cache.end(handle, cache.begin(handle), session(revision, size), fromLeader);
   const revisionOf = (handle: string) => cache.get(handle)?.revision;
   /** A load asks for a proof; the next one finds it. */
   const prove = async () => {
@@ -41,7 +41,7 @@ describe("the near cache", () => {
   };
   const open = async (limits = LIMITS, longest?: number) => {
     feed = new Feed();
-    cache = new NearCache(feed as unknown as ChangeFeed, limits, longest);
+    cache = new NearCache(feed as unknown as ChangeFeed, limits, 1, longest);
     await cache.ready();
     await prove();
   };
@@ -83,7 +83,7 @@ describe("the near cache", () => {
   });
 
   it("does not keep an answer when so much was emitted meanwhile that a change may have been forgotten", () => {
-    const underWay = cache.begin();
+    const underWay = cache.begin("one");
     feed.emit("one", 102);
     for (let n = 0; n < 20_000; n++) feed.emit(`other${n}`, 103 + n);
     cache.end("one", underWay, session(101), true);
@@ -91,8 +91,8 @@ describe("the near cache", () => {
   });
 
   it("does not keep an answer to a load from before the feed was interrupted", async () => {
-    const underWay = cache.begin();
-    feed.listener?.missed();
+    const underWay = cache.begin("one");
+    feed.listener?.missed(0);
     await prove();
     cache.end("one", underWay, session(101), true);
     expect(revisionOf("one")).toBeUndefined();
@@ -148,7 +148,7 @@ describe("the near cache", () => {
   it("keeps a copy of a value that lies in a larger buffer", () => {
     const received = new Uint8Array(100_000);
     received[10] = 1;
-    cache.end("one", cache.begin(), { revision: 101, value: received.subarray(10, 20) }, true);
+    cache.end("one", cache.begin("one"), { revision: 101, value: received.subarray(10, 20) }, true);
     const value = cache.get("one")?.value;
     expect(value).toEqual(new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
     expect(value?.buffer.byteLength).toBe(10);

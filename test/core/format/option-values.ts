@@ -13,6 +13,11 @@ export const optionValues: Record<string, OptionValues> = {
     refused: ["", "a.b", "a b", "a*", ">", "é", 1, null, {}],
     accepted: ["a", "sessions-2_B"],
   },
+  shards: {
+    expected: /whole number from 1 to 64/,
+    refused: [0, 65, -1, 1.5, "3", null, true, Number.NaN],
+    accepted: [1, 3, 64],
+  },
   prefix: {
     expected: /letters, digits, - and _/,
     refused: ["", ".", "a.", ".a", "a..b", "a b", "*", ">", 1],

@@ -112,6 +112,7 @@ describe("the options as a whole", () => {
   it("may be left out: these are the defaults", () => {
     expect(resolveOptions()).toEqual({
       bucket: "sessions",
+      shards: 1,
       prefix: undefined,
       ttl: DAY,
       maxTtl: undefined,

@@ -103,7 +103,7 @@ async function endAll(invocation: Invocation): Promise<number | undefined> {
   const { values, terminal, connection } = invocation;
   const admin = connection.admin();
   const isDry = values.has("dry-run");
-  const { entries } = await admin.position();
+  const entries = await admin.countEntries();
   const question = `End all sessions in ${connection.place} (the bucket holds ${numberText(entries)} entries)?`;
   if (!isDry && !(await confirm(question, values, terminal))) return declined(invocation);
   const store = connection.store();

@@ -31,7 +31,7 @@ export const list: Command = {
       ({ info }) => info.handle ?? "",
     );
     let read = 0;
-    const total = user === undefined ? (await admin.position()).entries : undefined;
+    const total = user === undefined ? await admin.countEntries() : undefined;
     for await (const batch of batchesOf(admin, user)) {
       read += batch.length;
       const isWanted = (info: EntryInfo) =>

@@ -1,7 +1,9 @@
 import type { Context } from "../context.js";
+import { bucketOf } from "../entries/place.js";
 import { foundIn } from "../entries/session-entry.js";
 import { isHandle } from "../format/keys.js";
 import { decodeTombstone, keyIdIn, type WriteKind } from "../format/metadata.js";
+import type { Bucket } from "../nats/bucket.js";
 import type { Entry } from "../nats/replies.js";
 
 /**
@@ -34,9 +36,9 @@ export interface EntryInfo {
   readonly problem: string | undefined;
 }
 
-/** @param key the entry's key in the bucket */
-export function infoOf(context: Context, key: string, entry: Entry): EntryInfo {
-  const { kind, name } = partsOf(context, key);
+/** @param key the entry's key in this bucket */
+export function infoOf(context: Context, bucket: Bucket, key: string, entry: Entry): EntryInfo {
+  const { kind, name } = partsOf(context, bucket, key);
   const { deleted, header, value, revision } = entry;
   const info: EntryInfo = {
     kind,
@@ -75,7 +77,8 @@ export function infoOf(context: Context, key: string, entry: Entry): EntryInfo {
 }
 
 function partsOf(
-  { sessionKeyStart, indexKeyStart }: Context,
+  { buckets, sessionKeyStart, indexKeyStart }: Context,
+  bucket: Bucket,
   key: string,
 ): { readonly kind: EntryInfo["kind"]; readonly name: string } {
   for (const [kind, start] of [
@@ -83,7 +86,7 @@ function partsOf(
     ["index", indexKeyStart],
   ] as const) {
     const name = key.startsWith(start) ? key.slice(start.length) : "";
-    if (isHandle(name)) return { kind, name };
+    if (isHandle(name) && bucketOf(buckets, name) === bucket) return { kind, name };
   }
   return { kind: "other", name: key };
 }

@@ -1,6 +1,7 @@
 import type { StoreContext } from "../entries/store-context.js";
 import { unavailable } from "../errors.js";
 import { encodeTombstone } from "../format/metadata.js";
+import type { Bucket } from "../nats/bucket.js";
 import { contention } from "../operations/contention.js";
 import { now } from "../util/timers.js";
 import { within } from "../util/within.js";
@@ -16,9 +17,9 @@ const TTL = 60;
  * @returns how long after the call of the write the report came, in ms
  * @throws `ERR_SESSION_NO_FEED`, `ERR_SESSION_PERMISSION`, `ERR_SESSION_UNAVAILABLE` where no report came in time
  */
-export async function tryFeed(context: StoreContext, deadline: number): Promise<number> {
-  const { bucket, options } = context;
-  const key = options.prefix === undefined ? KEY : `${options.prefix}.${KEY}`;
+export async function tryFeed(context: StoreContext, bucket: Bucket, deadline: number): Promise<number> {
+  const { prefix } = context.options;
+  const key = prefix === undefined ? KEY : `${prefix}.${KEY}`;
   const reported = new Map<number, number>();
   let onReport: (() => void) | undefined;
   let onFailure: ((error: Error) => void) | undefined;
@@ -39,7 +40,7 @@ export async function tryFeed(context: StoreContext, deadline: number): Promise<
   try {
     const { revision, writtenAt } = await within(
       deadline,
-      Promise.race([failed, write(context, key, deadline)]),
+      Promise.race([failed, write(bucket, key, deadline)]),
       () => unavailable("the server took no write in time"),
     );
     const report = new Promise<void>((resolve) => {
@@ -58,7 +59,7 @@ export async function tryFeed(context: StoreContext, deadline: number): Promise<
 }
 
 async function write(
-  { bucket }: StoreContext,
+  bucket: Bucket,
   key: string,
   deadline: number,
 ): Promise<{ readonly revision: number; readonly writtenAt: number }> {

@@ -1,4 +1,6 @@
+import { bucketOf } from "../entries/place.js";
 import type { StoreContext } from "../entries/store-context.js";
+import type { Bucket } from "../nats/bucket.js";
 import { scan } from "../nats/scan.js";
 import { scanSource } from "../nats/scan-source.js";
 import { BATCH, examine, membersOf } from "../operations/user-sessions.js";
@@ -14,20 +16,30 @@ export async function* scanEntries(
   pattern: string,
   deadline: () => number,
 ): AsyncGenerator<EntryInfo[]> {
-  const { bucket } = context;
-  const batches = scan(scanSource(bucket, pattern, deadline));
-  for await (const batch of batches) {
-    yield batch.map((entry) => infoOf(context, bucket.keyOf(entry.subject), entry));
+  const sources = context.buckets.all.map((bucket) => scanSource(bucket, pattern, deadline));
+  for await (const { source, entries } of scan(sources)) {
+    yield entries.map((entry) => infoOf(context, source.bucket, source.bucket.keyOf(entry.subject), entry));
   }
 }
 
-/** The entries next to numbers from all over the bucket: one at random from each of as many equal parts. */
+/** The entries next to numbers from all over the buckets: one at random from each of as many equal parts. */
 export async function sampleEntries(
   context: StoreContext,
   size: number,
   deadline: number,
 ): Promise<EntryInfo[]> {
-  const { bucket } = context;
+  const { all } = context.buckets;
+  const share = Math.ceil(size / all.length);
+  const samples = await Promise.all(all.map((bucket) => sampleBucket(context, bucket, share, deadline)));
+  return samples.flat();
+}
+
+async function sampleBucket(
+  context: StoreContext,
+  bucket: Bucket,
+  size: number,
+  deadline: number,
+): Promise<EntryInfo[]> {
   const { first, last } = await bucket.position(deadline);
   const count = Math.min(size, last - first + 1);
   const part = (last - first + 1) / count;
@@ -38,7 +50,7 @@ export async function sampleEntries(
     const batch = numbers.slice(next, next + BATCH);
     const found = await Promise.all(batch.map((number) => bucket.entries.readNext(">", number, deadline)));
     for (const entry of found) {
-      if (entry) infos.set(entry.revision, infoOf(context, bucket.keyOf(entry.subject), entry));
+      if (entry) infos.set(entry.revision, infoOf(context, bucket, bucket.keyOf(entry.subject), entry));
     }
   }
   return [...infos.values()];
@@ -60,7 +72,8 @@ export async function* scanUser(
       const entry = session?.found.entry;
       if (!session || !entry || met.has(session.handle)) continue;
       met.add(session.handle);
-      infos.push(infoOf(context, context.sessionKeyStart + session.handle, entry));
+      const bucket = bucketOf(context.buckets, session.handle);
+      infos.push(infoOf(context, bucket, context.sessionKeyStart + session.handle, entry));
     }
     yield infos;
   }

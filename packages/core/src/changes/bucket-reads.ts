@@ -1,23 +1,25 @@
 import type { Context } from "../context.js";
 import { decodeSession } from "../format/metadata.js";
-import type { Position } from "../nats/bucket.js";
+import type { Bucket, Position } from "../nats/bucket.js";
 import type { ChangeMessage } from "../nats/changes.js";
 import type { Entry } from "../nats/replies.js";
 import { scanToEnd } from "../nats/scan.js";
 import { now } from "../util/timers.js";
 import type { CatchUpSource } from "./catch-up.js";
 
-/** The parts of a store's context that the change feed uses. */
-export type FeedContext = Pick<Context, "options" | "bucket" | "sessionKeyStart">;
+/** What the change feed of one bucket works with. */
+export interface TailContext extends Pick<Context, "options" | "sessionKeyStart"> {
+  readonly bucket: Bucket;
+}
 
 /** Clocks differ: a session counts as stored until this long before its end, in ms. */
 const CLOCK_MARGIN = 60_000;
 
 /** Reads what the feed has not reported. Each batch of reads has a deadline of its own. */
 export class BucketReads implements CatchUpSource<ChangeMessage> {
-  readonly #context: FeedContext;
+  readonly #context: TailContext;
 
-  constructor(context: FeedContext) {
+  constructor(context: TailContext) {
     this.#context = context;
   }
 

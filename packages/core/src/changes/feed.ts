@@ -1,10 +1,12 @@
+import type { Context } from "../context.js";
 import { SessionStoreError, unavailable } from "../errors.js";
+import { shardOf } from "../format/shards.js";
+import type { Bucket } from "../nats/bucket.js";
 import type { ChangeMessage } from "../nats/changes.js";
 import type { SessionChange } from "../types.js";
 import { BoundedMap } from "../util/bounded-map.js";
 import { missedChanges } from "../util/channels.js";
 import { now } from "../util/timers.js";
-import type { FeedContext } from "./bucket-reads.js";
 import { changeOf, handleIn } from "./change.js";
 import { ChangeTail } from "./tail.js";
 
@@ -15,8 +17,8 @@ export interface FeedListener {
   changed?(change: SessionChange): void;
   /** Limits `changed` to some sessions. */
   follows?(handle: string): boolean;
-  /** Some changes can no longer be emitted. */
-  missed(): void;
+  /** Some changes can no longer be emitted. @param shard the number of the bucket that they were in */
+  missed(shard: number): void;
   /** The link is down; what happens meanwhile is emitted when it is up again. */
   cut?(): void;
   /** The link is up again, and everything that happened meanwhile was emitted. */
@@ -25,7 +27,7 @@ export interface FeedListener {
   ended(error?: Error): void;
 }
 
-/** Shows that everything was emitted that had been written at a moment. */
+/** Shows that everything was emitted that had been written to a bucket at a moment. */
 export interface FeedProof {
   /** In ms of `now()`. */
   readonly provenAt: number;
@@ -38,20 +40,28 @@ export interface FeedProof {
 /** So many sessions' users are remembered: the server's expiry message does not name the user. */
 const MOST_USERS = 20_000;
 
-interface RunningTail {
-  readonly tail: ChangeTail;
+/** The parts of a store's context that the change feed uses. */
+export type FeedContext = Pick<Context, "options" | "buckets" | "sessionKeyStart">;
+
+/** The tails of all buckets, by number. */
+interface Running {
+  readonly tails: readonly ChangeTail[];
   readonly ready: Promise<void>;
+  /** The buckets whose link is down, or of which not everything was emitted since, by number. */
+  readonly cut: Set<number>;
 }
 
-/** The changes of a store's sessions, for all listeners. There is one tail while anything listens. */
+/**
+ * The changes of a store's sessions, for all listeners. While anything listens there is one tail for each bucket. The
+ * changes of one session come in their order; those of sessions in different buckets come in any.
+ */
 export class ChangeFeed {
   readonly #context: FeedContext;
   readonly #listeners = new Set<FeedListener>();
   /** The listeners as an array, which no listener changes while it is called. */
   #snapshot: readonly FeedListener[] = [];
   readonly #users = new BoundedMap<string, string>(MOST_USERS);
-  #running: RunningTail | undefined;
-  #isCut = false;
+  #running: Running | undefined;
   #isClosed = false;
 
   constructor(context: FeedContext) {
@@ -65,12 +75,12 @@ export class ChangeFeed {
 
   /** Whether changes are missing that will still be emitted: the link was down. */
   get isCut(): boolean {
-    return this.#isCut;
+    return this.#running !== undefined && this.#running.cut.size > 0;
   }
 
-  /** Name of the bucket. */
+  /** Name that the store has for its buckets. */
   get bucket(): string {
-    return this.#context.bucket.name;
+    return this.#context.buckets.name;
   }
 
   /** `ready` resolves when everything that happens later will be emitted; it rejects where there is no feed. */
@@ -79,7 +89,7 @@ export class ChangeFeed {
     this.#listeners.add(listener);
     this.#snapshot = [...this.#listeners];
     this.#running ??= this.#start();
-    if (this.#isCut) listener.cut?.();
+    if (this.#running.cut.size > 0) listener.cut?.();
     const stop = () => {
       if (!this.#listeners.delete(listener)) return;
       this.#snapshot = [...this.#listeners];
@@ -90,45 +100,59 @@ export class ChangeFeed {
   }
 
   /**
-   * Resolves when everything is emitted that was written before the call.
+   * Resolves when everything is emitted that was written to a bucket before the call.
+   * @param shard the number of the bucket
    * @throws where there is no feed, or its link breaks
    */
-  async prove(): Promise<FeedProof> {
+  async prove(shard: number): Promise<FeedProof> {
     const provenAt = now();
-    if (!this.#running) throw unavailable("nothing follows the changes");
-    const { first, last } = await this.#running.tail.reachEnd();
+    const tail = this.#running?.tails[shard];
+    if (!tail) throw unavailable("nothing follows the changes");
+    const { first, last } = await tail.reachEnd();
     return { provenAt, first, last };
   }
 
   close(): void {
     this.#isClosed = true;
-    if (this.#running) this.#end(this.#running.tail);
+    if (this.#running) this.#end(this.#running);
   }
 
-  #start(): RunningTail {
-    const tail = new ChangeTail(this.#context, {
-      wrote: (write) => this.#onWrite(write),
-      cut: () => {
-        this.#isCut = true;
-        this.#each((listener) => listener.cut?.());
-      },
-      resumed: () => {
-        this.#isCut = false;
-        this.#each((listener) => listener.resumed?.());
-      },
-      missed: () => {
-        if (missedChanges.hasSubscribers) missedChanges.publish({ bucket: this.bucket });
-        this.#each((listener) => listener.missed());
-      },
-      failed: (error) => this.#end(tail, error),
+  #start(): Running {
+    const { buckets, options, sessionKeyStart } = this.#context;
+    const cut = new Set<number>();
+    const tails = buckets.all.map((bucket, shard) => {
+      return new ChangeTail(
+        { options, bucket, sessionKeyStart },
+        {
+          wrote: (write) => this.#onWrite(write, bucket, shard),
+          cut: () => this.#onCut(cut, shard),
+          resumed: () => this.#onResumed(cut, shard),
+          missed: () => {
+            if (missedChanges.hasSubscribers) missedChanges.publish({ bucket: bucket.name });
+            this.#each((listener) => listener.missed(shard));
+          },
+          failed: (error) => this.#end(running, error),
+        },
+      );
     });
-    const ready = tail.start();
-    ready.catch((error) => this.#end(tail, error));
-    return { tail, ready };
+    const ready = Promise.all(tails.map((tail) => tail.start())).then(() => {});
+    const running: Running = { tails, ready, cut };
+    ready.catch((error) => this.#end(running, error));
+    return running;
   }
 
-  #end(tail: ChangeTail, error?: Error): void {
-    if (this.#running?.tail !== tail) return;
+  #onCut(cut: Set<number>, shard: number): void {
+    const wasUp = cut.size === 0;
+    cut.add(shard);
+    if (wasUp) this.#each((listener) => listener.cut?.());
+  }
+
+  #onResumed(cut: Set<number>, shard: number): void {
+    if (cut.delete(shard) && cut.size === 0) this.#each((listener) => listener.resumed?.());
+  }
+
+  #end(running: Running, error?: Error): void {
+    if (this.#running !== running) return;
     const listeners = this.#snapshot;
     this.#listeners.clear();
     this.#snapshot = [];
@@ -137,16 +161,17 @@ export class ChangeFeed {
   }
 
   #stop(): void {
-    this.#running?.tail.stop();
+    const { tails = [] } = this.#running ?? {};
+    for (const tail of tails) tail.stop();
     this.#running = undefined;
-    this.#isCut = false;
     this.#users.clear();
   }
 
-  #onWrite(write: ChangeMessage): void {
-    const { bucket, sessionKeyStart } = this.#context;
+  #onWrite(write: ChangeMessage, bucket: Bucket, shard: number): void {
+    const { buckets, sessionKeyStart } = this.#context;
     const part = handleIn(write.key, sessionKeyStart);
-    if (part === undefined) return;
+    // An entry that lies in another bucket than it belongs to is no session's.
+    if (part === undefined || shardOf(part, buckets.count) !== shard) return;
     // A part of a string keeps the whole alive, here all headers of the message: what is kept has to be a copy.
     const handle = Buffer.from(part, "latin1").toString("latin1");
     bucket.entries.known.note(sessionKeyStart + handle, write.sequence);

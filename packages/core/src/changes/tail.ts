@@ -3,7 +3,7 @@ import type { Position } from "../nats/bucket.js";
 import type { ChangeMessage } from "../nats/changes.js";
 import { clearInterval, idleSleep, nextTurn, setInterval } from "../util/timers.js";
 import { WaitingLine } from "../util/waiting-line.js";
-import { BucketReads, type FeedContext } from "./bucket-reads.js";
+import { BucketReads, type TailContext } from "./bucket-reads.js";
 import { CatchUp, contradicts } from "./catch-up.js";
 import { isSameWrite } from "./change.js";
 import { GapBuffer } from "./gap-buffer.js";
@@ -38,7 +38,7 @@ const SILENCE = 5_000;
  * Of an entry that was written several times meanwhile the bucket holds the last write only.
  */
 export class ChangeTail {
-  readonly #context: FeedContext;
+  readonly #context: TailContext;
   readonly #listener: TailListener;
   readonly #reads: BucketReads;
   readonly #buffer: GapBuffer<ChangeMessage>;
@@ -60,7 +60,7 @@ export class ChangeTail {
   /** The bucket is known to reach up to here. */
   #end = 0;
 
-  constructor(context: FeedContext, listener: TailListener) {
+  constructor(context: TailContext, listener: TailListener) {
     this.#context = context;
     this.#listener = listener;
     const reads = new BucketReads(context);

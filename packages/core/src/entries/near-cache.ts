@@ -1,23 +1,16 @@
 import { LRUCache } from "lru-cache";
 import type { ChangeFeed } from "../changes/feed.js";
+import { shardOf } from "../format/shards.js";
 import type { CacheLimits } from "../resolve-options.js";
 import type { CacheStats } from "../types.js";
-import { BoundedMap } from "../util/bounded-map.js";
 import { type CacheMessage, cacheEvents } from "../util/channels.js";
 import { now } from "../util/timers.js";
+import { EmittedRevisions, type UnderWay } from "./emitted-revisions.js";
 
 /** What the cache needs to know of a session as it is stored. */
 export interface CacheableSession {
   readonly revision: number;
   readonly value: Uint8Array;
-}
-
-/** A read or write of a session that is under way; see `begin`. */
-export interface UnderWay {
-  readonly epoch: number;
-  readonly emitted: number;
-  /** In ms of `now()`. */
-  readonly since: number;
 }
 
 interface Cached<S> {
@@ -31,9 +24,6 @@ const OVERHEAD = 1024;
 
 /** After so long a session is read again, in ms: a purge of it alone is noticed by nothing else. */
 const LONGEST = 60_000;
-
-/** Of so many sessions the newest revision that the feed emitted is remembered. */
-const MOST_REVISIONS = 20_000;
 
 /**
  * Sessions as they were read or written last, in this process. The change feed drops what other processes write.
@@ -49,29 +39,19 @@ export class NearCache<S extends CacheableSession> {
   readonly #maxStale: number;
   readonly #longest: number;
   readonly #sessions: LRUCache<string, Cached<S>>;
-  /** The newest revision that the feed emitted, by handle. */
-  readonly #revisions: BoundedMap<string, number>;
-  /** The newest revision of those that were emitted and forgotten. */
-  #forgotten = 0;
-  /** Every change with a higher revision was emitted since the cache was empty. */
-  #emittedFrom = Number.POSITIVE_INFINITY;
-  /** Number of the bucket's first entry: what has a lower revision is not stored any more. */
-  #first = 0;
-  /** How many changes the feed has emitted. */
-  #emitted = 0;
-  /** In ms of `now()`. */
-  #provenAt = Number.NEGATIVE_INFINITY;
-  #isProving = false;
-  /** Incremented when the whole cache is invalidated. */
-  #epoch = 0;
+  /** What is known of each bucket, by number. */
+  readonly #emitted: readonly EmittedRevisions[];
   #listening: { readonly ready: Promise<void>; readonly stop: () => void } | undefined;
   #isReady = false;
   #hits = 0;
   #misses = 0;
   #drops = 0;
 
-  /** @param longest see `LONGEST` */
-  constructor(feed: ChangeFeed, { max, maxBytes, maxStale }: CacheLimits, longest = LONGEST) {
+  /**
+   * @param shards how many buckets there are
+   * @param longest see `LONGEST`
+   */
+  constructor(feed: ChangeFeed, { max, maxBytes, maxStale }: CacheLimits, shards: number, longest = LONGEST) {
     this.#feed = feed;
     this.#longest = longest;
     this.#maxStale = maxStale;
@@ -83,16 +63,14 @@ export class NearCache<S extends CacheableSession> {
         if (reason === "evict" && cacheEvents.hasSubscribers) this.#publish("evict");
       },
     });
-    this.#revisions = new BoundedMap(MOST_REVISIONS, (_handle, revision) => {
-      this.#forgotten = Math.max(this.#forgotten, revision);
-    });
+    this.#emitted = Array.from({ length: shards }, (_, shard) => new EmittedRevisions(feed, shard, shards));
   }
 
   /** Resolves when the feed is there; after a failure the next call listens again. */
   async ready(): Promise<void> {
     this.#listening ??= this.#feed.listen({
       wrote: (handle, revision) => this.#onWrite(handle, revision),
-      missed: () => this.#clear(),
+      missed: (shard) => this.#clearShard(shard),
       cut: () => this.#clear(),
       ended: () => {
         this.#listening = undefined;
@@ -121,9 +99,10 @@ export class NearCache<S extends CacheableSession> {
 
   /** The session, where it may be served now. */
   get(handle: string): S | undefined {
-    const age = now() - this.#provenAt;
-    if (age > this.#maxStale / 2) void this.#prove();
-    const session = age > this.#maxStale ? undefined : this.#stored(handle);
+    const emitted = this.#emittedFor(handle);
+    const { age } = emitted;
+    if (age > this.#maxStale / 2) void emitted.prove();
+    const session = age > this.#maxStale ? undefined : this.#stored(handle, emitted.first);
     if (session) this.#hits++;
     else this.#misses++;
     if (cacheEvents.hasSubscribers) this.#publish(session ? "hit" : "miss");
@@ -136,8 +115,8 @@ export class NearCache<S extends CacheableSession> {
   }
 
   /** To be called before a session is read or written; `end` follows. */
-  begin(): UnderWay {
-    return { epoch: this.#epoch, emitted: this.#emitted, since: now() };
+  begin(handle: string): UnderWay {
+    return this.#emittedFor(handle).begin();
   }
 
   /** Whether a session that a copy gave could enter the cache if the leader confirmed it. */
@@ -166,45 +145,26 @@ export class NearCache<S extends CacheableSession> {
   }
 
   /** A purge reaches no feed: it shows where the bucket begins later, else by reading the session again. */
-  #stored(handle: string): S | undefined {
+  #stored(handle: string, first: number): S | undefined {
     const cached = this.#sessions.get(handle);
     if (!cached) return undefined;
-    if (cached.session.revision >= this.#first && now() - cached.since < this.#longest) return cached.session;
+    if (cached.session.revision >= first && now() - cached.since < this.#longest) return cached.session;
     this.#drop(handle);
     return undefined;
   }
 
   /** Whether no change of the session is known that is newer than this revision. */
   #isNewest(handle: string, underWay: UnderWay, revision: number, fromLeader: boolean): boolean {
-    if (underWay.epoch !== this.#epoch || revision < this.#first) return false;
-    // A change that was emitted meanwhile may have been forgotten again.
-    if (this.#emitted - underWay.emitted >= MOST_REVISIONS / 2) return false;
-    if (revision < (this.peek(handle)?.revision ?? 0)) return false;
-    const emitted = this.#revisions.get(handle);
-    if (emitted !== undefined) return revision >= emitted;
-    return fromLeader || revision > Math.max(this.#forgotten, this.#emittedFrom);
+    const cached = this.peek(handle)?.revision ?? 0;
+    return this.#emittedFor(handle).isNewest(handle, underWay, revision, cached, fromLeader);
   }
 
-  async #prove(): Promise<void> {
-    if (this.#isProving) return;
-    this.#isProving = true;
-    const epoch = this.#epoch;
-    try {
-      const { provenAt, first, last } = await this.#feed.prove();
-      if (epoch !== this.#epoch) return;
-      this.#provenAt = provenAt;
-      this.#first = first;
-      this.#emittedFrom = Math.min(this.#emittedFrom, last);
-    } catch {
-      // Without a proof the cache serves nothing.
-    } finally {
-      this.#isProving = false;
-    }
+  #emittedFor(handle: string): EmittedRevisions {
+    return this.#emitted[shardOf(handle, this.#emitted.length)] as EmittedRevisions;
   }
 
   #onWrite(handle: string, revision: number): void {
-    this.#emitted++;
-    this.#revisions.set(handle, revision);
+    this.#emittedFor(handle).note(handle, revision);
     const cached = this.peek(handle);
     if (cached && cached.revision < revision) this.#drop(handle);
   }
@@ -219,17 +179,19 @@ export class NearCache<S extends CacheableSession> {
     cacheEvents.publish({ bucket: this.#feed.bucket, type, count });
   }
 
+  #clearShard(shard: number): void {
+    this.#emitted[shard]?.reset();
+    for (const handle of [...this.#sessions.keys()]) {
+      if (shardOf(handle, this.#emitted.length) === shard) this.#drop(handle);
+    }
+  }
+
   #clear(): void {
-    this.#epoch++;
-    this.#provenAt = Number.NEGATIVE_INFINITY;
+    for (const emitted of this.#emitted) emitted.reset();
     const { size } = this.#sessions;
     this.#drops += size;
     if (size > 0 && cacheEvents.hasSubscribers) this.#publish("drop", size);
     this.#sessions.clear();
-    this.#revisions.clear();
-    this.#forgotten = 0;
-    this.#emittedFrom = Number.POSITIVE_INFINITY;
-    this.#first = 0;
   }
 }
 

@@ -7,7 +7,8 @@ import type { WriteAnswer } from "../nats/writer.js";
 import { BoundedMap } from "../util/bounded-map.js";
 import type { OperationContext } from "../util/channels.js";
 import { nextTurn, now } from "../util/timers.js";
-import type { NearCache, UnderWay } from "./near-cache.js";
+import type { UnderWay } from "./emitted-revisions.js";
+import type { NearCache } from "./near-cache.js";
 import { type Place, sessionPlace } from "./place.js";
 import {
   type Found,
@@ -107,7 +108,7 @@ export class Sessions {
     const { handle, value, metadata } = write;
     const place = sessionPlace(this.#context, handle);
     const entry = sessionEntry(this.#context, place.key, write);
-    const underWay = this.#cache?.begin();
+    const underWay = this.#cache?.begin(handle);
     return place.entries.write(entry, deadline).then(
       (answer) => {
         const isStored = typeof answer === "number";
@@ -126,7 +127,7 @@ export class Sessions {
     if (now() >= deadline) return Promise.reject(tooLate());
     const { handle } = write;
     const { entries, key } = sessionPlace(this.#context, handle);
-    const underWay = this.#cache?.begin();
+    const underWay = this.#cache?.begin(handle);
     return entries
       .remove(tombstoneEntry(key, write), deadline)
       .finally(() => this.#wrote(handle, underWay, null));
@@ -167,7 +168,7 @@ export class Sessions {
     const reading = this.#reading.get(handle);
     if (reading && since - reading.since < JOIN_WITHIN) return reading.session;
     const place = sessionPlace(this.#context, handle);
-    const underWay = this.#cache?.begin();
+    const underWay = this.#cache?.begin(handle);
     const end = (session: StoredSession | null, isCurrent: boolean) => {
       if (this.#reading.get(handle) === started) this.#reading.delete(handle);
       this.#note(handle, session);

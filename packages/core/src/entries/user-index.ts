@@ -171,7 +171,7 @@ export class UserIndex {
   #until(expiresAt: number, { expiresAt: before }: State): number {
     if (before >= expiresAt) return before;
     const time = Date.now();
-    const { ttls, maxAge } = this.#context.bucket.facts;
+    const { ttls, maxAge } = this.#context.buckets.facts;
     // Without a TTL per message the entry lasts as long as the bucket keeps anything.
     const wanted = ttls ? time + LIVES * Math.max(0, expiresAt - time) : Number.POSITIVE_INFINITY;
     const most = time + maxAge - Math.min(SLACK, maxAge / 2);

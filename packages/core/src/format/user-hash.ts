@@ -1,5 +1,6 @@
 import { createHmac, type KeyObject } from "node:crypto";
 import { handleOf } from "./keys.js";
+import { inShard, shardOf } from "./shards.js";
 
 /** A secret to hash user names with; `"sha256"` = none, the plain SHA-256. */
 export type UserSecret = KeyObject | "sha256";
@@ -10,10 +11,16 @@ export type UserSecret = KeyObject | "sha256";
  */
 export class UserHasher {
   readonly #secrets: readonly UserSecret[];
+  readonly #shards: number;
 
-  /** @param secrets the current one first, then others that names may have been hashed with */
-  constructor(secrets: readonly UserSecret[]) {
+  /**
+   * @param secrets the current one first, then others that names may have been hashed with
+   * @param shards how many buckets there are: all hashes of a name lie in the bucket of the plain one, so that its
+   * sign-ins have one order whatever they were hashed with
+   */
+  constructor(secrets: readonly UserSecret[], shards = 1) {
     this.#secrets = secrets;
+    this.#shards = shards;
   }
 
   /** Whether a name has more than one hash. */
@@ -26,7 +33,7 @@ export class UserHasher {
    * @throws TypeError for anything but a non-empty string
    */
   current(user: string): string {
-    return hashBy(this.#secrets[0] ?? "sha256", plainHash(user));
+    return this.#hashBy(this.#secrets[0] ?? "sha256", plainHash(user));
   }
 
   /**
@@ -36,7 +43,12 @@ export class UserHasher {
    */
   all(user: string): readonly string[] {
     const plain = plainHash(user);
-    return [...new Set([...this.#secrets.map((secret) => hashBy(secret, plain)), plain])];
+    return [...new Set([...this.#secrets.map((secret) => this.#hashBy(secret, plain)), plain])];
+  }
+
+  #hashBy(secret: UserSecret, plain: string): string {
+    const hash = hashBy(secret, plain);
+    return this.#shards === 1 ? hash : inShard(hash, shardOf(plain, this.#shards), this.#shards);
   }
 }
 

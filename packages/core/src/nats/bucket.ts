@@ -1,17 +1,15 @@
 import { SessionStoreError, unavailable } from "../errors.js";
-import type { NatsConnectionLike, NatsConnectionSource } from "../types.js";
+import type { NatsConnectionLike } from "../types.js";
 import { SingleFlight } from "../util/single-flight.js";
 import { idleSleep, now, sleep } from "../util/timers.js";
-import { warn } from "../util/warn.js";
 import { within } from "../util/within.js";
+import { BucketWarnings } from "./bucket-warnings.js";
 import { type ChangesListener, subscribeToChanges } from "./changes.js";
-import { ConnectionSource } from "./connection-source.js";
 import { Entries } from "./entries.js";
 import { KnownRevisions } from "./known-revisions.js";
-import { Mux } from "./mux.js";
+import type { Link } from "./link.js";
+import type { Mux } from "./mux.js";
 import { OutageReason } from "./outage-reason.js";
-import { type ServerAddress, serverAddressOf } from "./server-address.js";
-import { warnOfServerFault } from "./server-versions.js";
 import { openStream, type StreamFacts } from "./stream.js";
 import type { BucketOptions } from "./stream-config.js";
 import { type Subjects, subjectsOf } from "./subjects.js";
@@ -21,6 +19,9 @@ const CREATION_INTERVAL = 1000;
 
 /** Pause before a connection that was closed for good is replaced for the change feed, in ms. */
 const RECONNECT_PAUSE = 250;
+
+/** Rejects where the bucket must not be created. */
+export type MayCreate = (nc: NatsConnectionLike, deadline: number) => Promise<void>;
 
 /** The bucket as it is open now. */
 interface Opened {
@@ -58,7 +59,10 @@ export interface Position {
 export class Bucket {
   readonly name: string;
   readonly #options: BucketOptions;
-  readonly #source: ConnectionSource;
+  readonly #link: Link;
+  readonly #warnings: BucketWarnings;
+  readonly #mayCreate: MayCreate;
+  readonly #onMissing: (bucket: Bucket) => void;
   readonly #subjects: Subjects;
   readonly #known = new KnownRevisions();
   readonly #opening = new SingleFlight(() => this.#open());
@@ -66,13 +70,25 @@ export class Bucket {
   #opened: Opened | undefined;
   #isMissing = false;
   #createdAt = Number.NEGATIVE_INFINITY;
-  #version: string | undefined;
   #closed = false;
 
-  constructor(source: NatsConnectionSource, options: BucketOptions) {
+  /**
+   * @param mayCreate asked when the bucket is missing at its opening
+   * @param onMissing called when the open bucket is found to be missing
+   */
+  constructor(
+    link: Link,
+    options: BucketOptions,
+    warnings = new BucketWarnings(),
+    mayCreate: MayCreate = async () => {},
+    onMissing: (bucket: Bucket) => void = () => {},
+  ) {
     this.name = options.bucket;
     this.#options = options;
-    this.#source = new ConnectionSource(source);
+    this.#link = link;
+    this.#warnings = warnings;
+    this.#mayCreate = mayCreate;
+    this.#onMissing = onMissing;
     this.#subjects = subjectsOf(options.bucket);
   }
 
@@ -80,13 +96,18 @@ export class Bucket {
     return (
       this.#opened !== undefined &&
       !this.#isMissing &&
-      !(this.#opened.nc.isClosed() && this.#source.canReconnect)
+      !(this.#opened.nc.isClosed() && this.#link.canReconnect)
     );
+  }
+
+  /** Whether it was open and is not there any more, as far as is known. */
+  get isMissing(): boolean {
+    return this.#isMissing;
   }
 
   /** Whether no server will ever answer, because the connection is closed and the store cannot make another. */
   get isOver(): boolean {
-    return this.#source.isOver;
+    return this.#link.isOver;
   }
 
   /**
@@ -104,16 +125,6 @@ export class Bucket {
 
   get facts(): StreamFacts {
     return this.#use().facts;
-  }
-
-  /** When the server last answered, in ms of `now()`. */
-  get repliedAt(): number {
-    return this.#opened?.mux.repliedAt ?? Number.NEGATIVE_INFINITY;
-  }
-
-  /** The server that the connection leads to, where the bucket is open and the client tells. */
-  get server(): ServerAddress | undefined {
-    return this.#opened && serverAddressOf(this.#opened.nc);
   }
 
   /** The key of an entry from its subject. */
@@ -141,12 +152,11 @@ export class Bucket {
     };
   }
 
-  /** Ends the subscriptions; the NATS connection is left alone. */
+  /** Ends the subscriptions; the link is left alone. */
   close(): void {
     this.#closed = true;
     for (const watch of this.#watches) watch.unsubscribe();
     this.#watches.clear();
-    this.#opened?.mux.close();
   }
 
   #use(): Opened {
@@ -160,28 +170,22 @@ export class Bucket {
       await sleep(Math.max(0, this.#createdAt + CREATION_INTERVAL - now()));
     }
     const deadline = now() + timeout;
-    const nc = await this.#source.connect(deadline);
+    const nc = await this.#link.connect(deadline);
     const wasOpen = this.#opened !== undefined;
     const on = {
+      missing: (deadline: number) => this.#mayCreate(nc, deadline),
       created: () => {
         this.#createdAt = now();
         this.#known.clear();
-        if (wasOpen) warnOfLoss(this.name);
+        if (wasOpen) this.#warnings.lost(this.name);
       },
-      isOld: (differences: string) => {
-        if (!wasOpen) warnOfOldBucket(this.name, differences);
-      },
+      isOld: (differences: string) => this.#warnings.isOld(this.name, differences),
     };
     const facts = await openStream(nc, this.#options, this.#subjects, deadline, on);
     if (this.#closed) return;
-    const { version } = nc.info ?? {};
-    if (version !== this.#version) warnOfServerFault(this.name, version, facts);
-    this.#version = version;
-    const before = this.#opened;
-    if (before && before.nc !== nc) before.mux.abandon();
-    const mux = before?.nc === nc ? before.mux : new Mux(nc, timeout);
+    this.#warnings.server(this.name, nc.info?.version, facts);
     this.#isMissing = false;
-    this.#opened = this.#withFacts(nc, mux, facts);
+    this.#opened = this.#withFacts(nc, this.#link.muxOn(nc), facts);
     for (const watch of this.#watches) this.#renew(watch);
   }
 
@@ -189,6 +193,7 @@ export class Bucket {
     const missing = () => {
       this.#isMissing = true;
       this.#known.clear();
+      this.#onMissing(this);
     };
     const reasons = new OutageReason(mux, this.#subjects, this.#options, missing);
     return { nc, mux, facts, entries: new Entries(mux, this.#subjects, facts, reasons, this.#known) };
@@ -222,7 +227,7 @@ export class Bucket {
   }
 
   async #onClosed(watch: Watch, nc: NatsConnectionLike): Promise<void> {
-    if (!this.#source.canReconnect) {
+    if (!this.#link.canReconnect) {
       this.#watches.delete(watch);
       watch.unsubscribe();
       watch.listener.failed(
@@ -239,17 +244,4 @@ export class Bucket {
       if (watch.nc === nc) await idleSleep(RECONNECT_PAUSE);
     }
   }
-}
-
-function warnOfOldBucket(bucket: string, differences: string): void {
-  warn(
-    bucket,
-    "NATS_SESSION_OLD_BUCKET",
-    `The bucket "${bucket}" was made for an older server: ${differences}. Open the store with \`updateBucket: true\` to change it.`,
-  );
-}
-
-function warnOfLoss(bucket: string): void {
-  const message = `The bucket "${bucket}" was gone and has been created again: the sessions in it are lost.`;
-  warn(bucket, "NATS_SESSION_BUCKET_CREATED", message);
 }

@@ -14,7 +14,7 @@ interface Range {
 /** Reads the first entry at or after a sequence number. */
 export type ReadNext = (sequence: number) => Promise<Entry | null>;
 
-/** What a scan reads. */
+/** A bucket that a scan reads. */
 export interface ScanSource {
   /** Where the bucket begins and ends now. */
   readonly position: () => Promise<{ readonly first: number; readonly last: number }>;
@@ -25,21 +25,42 @@ export interface ScanSource {
   readonly read: (subject: string) => Promise<Entry | null>;
 }
 
+/** Entries that a scan met, and where. */
+export interface ScanBatch<S> {
+  readonly source: S;
+  readonly entries: readonly Entry[];
+}
+
 /**
- * Reads all entries in batches, each key once, with many single reads at a time: it needs no consumer on the server,
- * works on every server version and holds one batch in memory.
+ * Reads all entries of some buckets in batches, each key once, with many single reads at a time: it needs no consumer
+ * on the server, works on every server version and holds one batch in memory.
  *
- * The entries are read by their numbers. A write moves an entry to the end of the bucket, perhaps faster than it can
- * be met there. So where anything was written meanwhile, the entries that were not met are read by their subjects.
+ * The entries are read by their numbers, bucket by bucket. A write moves an entry to the end of its bucket, perhaps
+ * faster than it can be met there, and a rotation moves a session to a bucket that was read already. So where anything
+ * was written meanwhile, the entries that were not met are read by their subjects, once all buckets were read.
  */
-export async function* scan({ position, readNext, subjects, read }: ScanSource): AsyncGenerator<Entry[]> {
+export async function* scan<S extends ScanSource>(sources: readonly S[]): AsyncGenerator<ScanBatch<S>> {
   const seen = new DigestSet();
   const isNew = (subject: string) => seen.add(hash("sha256", subject, "base64url"));
-  const { first, last } = await position();
-  for await (const batch of scanBetween(first, last, readNext)) {
-    yield batch.filter(({ subject }) => isNew(subject));
+  const ends = new Map<S, number>();
+  for (const source of sources) {
+    const { first, last } = await source.position();
+    ends.set(source, last);
+    for await (const batch of scanBetween(first, last, source.readNext)) {
+      yield { source, entries: batch.filter(({ subject }) => isNew(subject)) };
+    }
   }
-  if ((await position()).last === last) return;
+  for (const [source, end] of ends) {
+    if ((await source.position()).last === end) continue;
+    for await (const entries of scanSubjects(source, isNew)) yield { source, entries };
+  }
+}
+
+/** Reads the entries whose subject was not met. */
+async function* scanSubjects(
+  { subjects, read }: ScanSource,
+  isNew: (subject: string) => boolean,
+): AsyncGenerator<Entry[]> {
   for (let offset = 0, total = 1; offset < total; ) {
     const page = await subjects(offset);
     const unmet = page.subjects.filter(isNew);

@@ -1,4 +1,5 @@
 import type { StoreCompression, StreamConfig } from "@nats-io/jetstream";
+import { isSameShard, type Shard, shardIn, shardMetadata, shardText } from "./shard.js";
 import type { Subjects } from "./subjects.js";
 
 const DAY = 86_400_000;
@@ -18,6 +19,8 @@ const LONGEST_AGE = 9e18;
 /** What the store was asked to make of the bucket. */
 export interface BucketOptions {
   readonly bucket: string;
+  /** Which of several buckets it is; `undefined` = a bucket of its own. */
+  readonly shard?: Shard | undefined;
   /** `undefined` where it was left open. */
   readonly maxTtl: number | undefined;
   readonly timeout: number;
@@ -72,6 +75,7 @@ export function newBucketConfig(
     ...(asked.placement ? { placement: asked.placement as StreamConfig["placement"] & object } : {}),
     ...(asked.persist === "async" ? { persist_mode: "async" } : {}),
     ...(options.republish ? { republish: republish(subjects) } : {}),
+    ...(options.shard ? { metadata: shardMetadata(options.shard) } : {}),
     // A purge or a deletion of messages would end sessions unknown to the feed and to near caches. Servers that write
     // tombstones for expiries take these three back; there the feed notices a purge by the bucket's first number.
     allow_rollup_hdrs: false,
@@ -102,6 +106,17 @@ export function differences(
 
   if (!found.subjects?.includes(subjects.all)) {
     differs("subjects", [subjects.all], "the stream must hold the bucket's keys", false);
+  }
+  const shard = shardIn(found.metadata);
+  if (!isSameShard(shard, options.shard)) {
+    list.push({
+      field: "metadata",
+      found: shardText(shard),
+      wanted: shardText(options.shard),
+      why: "the number of shards decides where each session lies",
+      fixable: false,
+      optional: false,
+    });
   }
   if (found.retention !== "limits")
     differs("retention", "limits", "entries must stay after they are read", false);

@@ -34,6 +34,8 @@ export interface StreamFacts {
 
 /** Receives what the opening of a bucket finds. */
 export interface OpeningListener {
+  /** The bucket is missing. Rejects where it must not be created. */
+  missing(deadline: number): Promise<void>;
   /** The bucket was missing and has been created. */
   created(): void;
   /** The bucket can be used as it is, but lacks what the server could do for it. */
@@ -73,6 +75,7 @@ export async function openStream(
   try {
     let found = await find(nc, subjects, deadline);
     if (!found) {
+      await on.missing(deadline);
       found = await create(nc, options, subjects, deadline);
       on.created();
     }

@@ -11,24 +11,27 @@ import { within } from "../util/within.js";
  */
 const GIVEN_UP_EARLY = 100;
 
-/** Asks the bucket's leader for its state, as every save depends on it. It writes nothing. */
+/** Asks the leader of each bucket for its state, as every save depends on it. It writes nothing. */
 export async function checkBucket(
-  { bucket }: Context,
+  { buckets }: Context,
   feed: ChangeFeed,
   deadline: number,
 ): Promise<CheckResult> {
   const since = now();
-  const asking = bucket.entries.freshState(deadline + GIVEN_UP_EARLY);
-  const { leader } = await within(deadline, asking, () =>
+  const asking = Promise.all(buckets.all.map(({ entries }) => entries.freshState(deadline + GIVEN_UP_EARLY)));
+  const states = await within(deadline, asking, () =>
     unavailable(`the bucket's leader did not answer within ${Math.round(deadline - since)} ms`),
   );
-  const { server, facts } = bucket;
+  const { server, name } = buckets;
   return {
     latency: now() - since,
     server: server && (server.port === undefined ? server.address : `${server.address}:${server.port}`),
-    bucket: bucket.name,
-    leader,
-    feed: feedState(feed, facts.changes !== undefined),
+    bucket: name,
+    leader: [...new Set(states.map(({ leader }) => leader))].join(", "),
+    feed: feedState(
+      feed,
+      buckets.all.every(({ facts }) => facts.changes !== undefined),
+    ),
   };
 }
 

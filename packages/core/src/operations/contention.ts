@@ -14,8 +14,8 @@ export function contention(): SessionStoreError {
 }
 
 /** The error for a write that other writers, or a slow bucket, kept from landing. */
-export function heldUp({ bucket }: Pick<Context, "bucket">): SessionStoreError {
-  return now() - bucket.repliedAt < SILENCE
+export function heldUp({ buckets }: Pick<Context, "buckets">): SessionStoreError {
+  return now() - buckets.repliedAt < SILENCE
     ? contention()
     : unavailable("answers came too late to write the session");
 }

@@ -107,6 +107,6 @@ async function look(
   if (revision === 0) return { tombstone: undefined, known: undefined };
   if (tombstone) return { tombstone, known: undefined };
   // What cannot be read can still be ended; its life is then taken to be the longest that there is.
-  const unknown = { createdAt: 0, expiresAt: Date.now() + context.bucket.facts.maxTtl };
+  const unknown = { createdAt: 0, expiresAt: Date.now() + context.buckets.facts.maxTtl };
   return { tombstone: undefined, known: { revision, metadata: metadata ?? unknown } };
 }

@@ -42,7 +42,7 @@ export async function admit(
   for (let next = earlier.length; next > 0 && taken.size < limit; ) {
     const batch = earlier.slice(Math.max(0, next - Math.max(1, Math.min(BATCH, limit - taken.size))), next);
     const examined = await examine(context, user.hashes, batch, deadline);
-    const coming = await underWay(context, examined, deadline);
+    const coming = await underWay(context, user.hashes, examined, deadline);
     for (const one of examined) {
       if (one.session?.isLive || one.problem || coming.has(one))
         taken.add(one.session?.place ?? one.member.place);

@@ -1,3 +1,4 @@
+import { bucketOf } from "../entries/place.js";
 import { foundIn, sessionIn } from "../entries/session-entry.js";
 import type { StoreContext } from "../entries/store-context.js";
 import { isHandle } from "../format/keys.js";
@@ -19,13 +20,14 @@ interface Listed {
  * @param deadline makes the deadline of each batch
  */
 async function* listEntries(context: StoreContext, deadline: () => number): AsyncGenerator<Listed[]> {
-  const { bucket, sessionKeyStart } = context;
-  const batches = scan(scanSource(bucket, `${sessionKeyStart}*`, deadline));
-  for await (const batch of batches) {
+  const { buckets, sessionKeyStart } = context;
+  const sources = buckets.all.map((bucket) => scanSource(bucket, `${sessionKeyStart}*`, deadline));
+  for await (const { source, entries } of scan(sources)) {
     const listed: Listed[] = [];
-    for (const entry of batch) {
-      const handle = bucket.keyOf(entry.subject).slice(sessionKeyStart.length);
-      if (!entry.deleted && isHandle(handle)) listed.push({ handle, entry });
+    for (const entry of entries) {
+      const handle = source.bucket.keyOf(entry.subject).slice(sessionKeyStart.length);
+      const isOwn = isHandle(handle) && bucketOf(buckets, handle) === source.bucket;
+      if (!entry.deleted && isOwn) listed.push({ handle, entry });
     }
     if (listed.length > 0) yield listed;
   }

@@ -1,3 +1,4 @@
+import { bucketOf } from "../entries/place.js";
 import type { StoreContext } from "../entries/store-context.js";
 import type { Added, MemberName } from "../entries/user-index.js";
 import type { Membership } from "../format/metadata.js";
@@ -127,7 +128,10 @@ export class MembershipChange {
     if (hasMoved) this.#context.index.remove([{ ...before, handle }]);
     if (!this.#isSignIn || !added || !owner) return;
     this.#isSignIn = false;
-    const isLast = revision === added.revision + 1;
+    const { buckets } = this.#context;
+    // Revisions of two buckets say nothing of their order.
+    const isOneBucket = bucketOf(buckets, this.#handle) === bucketOf(buckets, added.membership.userHash);
+    const isLast = isOneBucket && revision === added.revision + 1;
     await endOldest(this.#context, owner, this.#signIn(added), isLast, this.#deadline);
   }
 

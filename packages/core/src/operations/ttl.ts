@@ -8,7 +8,7 @@ import { warn } from "../util/warn.js";
  * @throws TypeError for anything but a number; `ERR_SESSION_TTL_TOO_LONG` with `onTtlTooLong: "error"`
  */
 export function ttlFor(context: Context, ttl: number | undefined): number {
-  return ttlOf(ttl, context.options, context.bucket.facts.maxTtl, context.warnOfLongTtl);
+  return ttlOf(ttl, context.options, context.buckets.facts.maxTtl, context.warnOfLongTtl);
 }
 
 /** As `ttlFor`, for what a save was given: a time to live, or a function of the data that are stored. */

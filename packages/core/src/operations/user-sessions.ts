@@ -1,3 +1,4 @@
+import { bucketOf } from "../entries/place.js";
 import type { Found } from "../entries/session-entry.js";
 import type { StoreContext } from "../entries/store-context.js";
 import { inOrder, type Member } from "../entries/user-index.js";
@@ -81,13 +82,16 @@ async function examineOne(
 /** Of members without a session: those whose session may still be on its way. */
 export async function underWay(
   context: StoreContext,
+  hashes: readonly string[],
   examined: readonly Examined[],
   deadline: number,
 ): Promise<ReadonlySet<Examined>> {
   const open = examined.filter(({ session, hasEnded, problem }) => !session && !hasEnded && !problem);
   if (open.length === 0) return new Set();
   // Both times are the server's: no clock of an application decides.
-  const { serverTime } = await context.bucket.position(deadline);
+  // All hashes of a user lie in one bucket.
+  const bucket = bucketOf(context.buckets, hashes[0] as string);
+  const { serverTime } = await bucket.position(deadline);
   const limit = serverTime - context.index.patience;
   return new Set(open.filter(({ member: { addedAt } }) => addedAt === undefined || addedAt > limit));
 }

@@ -1,0 +1,57 @@
+import type { NatsConnectionLike, NatsConnectionSource } from "../types.js";
+import { ConnectionSource } from "./connection-source.js";
+import { Mux } from "./mux.js";
+import { type ServerAddress, serverAddressOf } from "./server-address.js";
+
+/** The connection of a store, and the requests over it: all its buckets share them. */
+export class Link {
+  readonly #source: ConnectionSource;
+  readonly #timeout: number;
+  #nc: NatsConnectionLike | undefined;
+  #mux: Mux | undefined;
+
+  /** @throws TypeError for anything that cannot give a connection */
+  constructor(source: NatsConnectionSource, timeout: number) {
+    this.#source = new ConnectionSource(source);
+    this.#timeout = timeout;
+  }
+
+  /** Whether a connection that was closed for good can be replaced. */
+  get canReconnect(): boolean {
+    return this.#source.canReconnect;
+  }
+
+  /** Whether no server will ever answer, because the connection is closed and the store cannot make another. */
+  get isOver(): boolean {
+    return this.#source.isOver;
+  }
+
+  /** When the server last answered, in ms of `now()`. */
+  get repliedAt(): number {
+    return this.#mux?.repliedAt ?? Number.NEGATIVE_INFINITY;
+  }
+
+  /** The server that the connection leads to, where there is one and the client tells. */
+  get server(): ServerAddress | undefined {
+    return this.#nc && serverAddressOf(this.#nc);
+  }
+
+  /** @throws `ERR_SESSION_UNAVAILABLE` with the cause; TypeError for what is no connection */
+  connect(deadline: number): Promise<NatsConnectionLike> {
+    return this.#source.connect(deadline);
+  }
+
+  /** Sends requests over a connection; those over the one before are abandoned. */
+  muxOn(nc: NatsConnectionLike): Mux {
+    if (this.#mux && this.#nc === nc) return this.#mux;
+    this.#mux?.abandon();
+    this.#nc = nc;
+    this.#mux = new Mux(nc, this.#timeout);
+    return this.#mux;
+  }
+
+  /** Ends the subscription to replies; the NATS connection is left alone. */
+  close(): void {
+    this.#mux?.close();
+  }
+}
