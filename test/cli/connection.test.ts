@@ -1,10 +1,13 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { nkeys } from "@nats-io/transport-node";
+import { connect, nkeys } from "@nats-io/transport-node";
 import { type NatsServer, startNatsServer } from "nats-dev-server";
+import { SessionStore } from "nats-session-store";
 import { expect, inject, it, onTestFinished } from "vitest";
 import { Authority } from "../support/certificates.js";
+import { HubAndLeaf } from "../support/hub-and-leaf.js";
+import { until } from "../support/wait.js";
 import { operatorMode } from "./support/credentials.js";
 import { jsonOf, run, start } from "./support/program.js";
 import { startApplication } from "./support/sessions.js";
@@ -127,14 +130,14 @@ it("a context that is missing, is no JSON, or needs more than a connection is wr
   const folder = join(home, "nats", "context");
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, "broken.json"), '{ "password": "hunter-two" ');
-  await writeFile(join(folder, "domain.json"), '{ "jetstream_domain": "hub" }');
+  await writeFile(join(folder, "proxy.json"), '{ "socks_proxy": "socks5://127.0.0.1" }');
   const env = { XDG_CONFIG_HOME: home };
   const context = async (name: string) => run(["list", "--context", name], { env });
   expect(await context("nothing")).toMatchObject({ code: 2, stderr: expect.stringContaining("(ENOENT)") });
   const broken = await context("broken");
   expect(broken.code).toBe(2);
   expect(broken.stderr).not.toContain("hunter");
-  expect((await context("domain")).stderr).toContain("a context without jetstream_domain");
+  expect((await context("proxy")).stderr).toContain("a context without socks_proxy");
   expect((await context("../../etc/passwd")).stderr).toContain(
     "Expected --context to be the name of a context",
   );
@@ -193,4 +196,36 @@ it("a server that never answers ends with 3 after --timeout", async () => {
   await server.resume();
   expect(code).toBe(3);
   expect(stderr).toContain("ERR_SESSION_UNAVAILABLE");
+});
+
+it("--domain and --api-prefix, or a context's, name the JetStream, and a message says which was asked", async () => {
+  const servers = await HubAndLeaf.start();
+  onTestFinished(() => servers.stop());
+  const nc = await connect({ servers: servers.hub.url });
+  onTestFinished(() => nc.close());
+  const store = await SessionStore.open(nc, { timeout: 60_000 });
+  await store.save("an id", {});
+  await store.close();
+  const home = await temporary();
+  const folder = join(home, "nats", "context");
+  await mkdir(folder, { recursive: true });
+  const { url } = servers.leaf;
+  await writeFile(join(folder, "hub.json"), JSON.stringify({ url, jetstream_domain: "hub" }));
+  await writeFile(join(folder, "api.json"), JSON.stringify({ url, jetstream_api_prefix: "$JS.hub.API" }));
+  const env = { XDG_CONFIG_HOME: home };
+  await until("the leaf node to reach the hub", async () => {
+    const { code } = await run(["list", "--server", url, "--domain", "hub"]);
+    return code === 0;
+  });
+  for (const result of await Promise.all([
+    run(["list", "--format", "count", "--server", url, "--api-prefix", "$JS.hub.API"]),
+    run(["list", "--format", "count", "--context", "hub"], { env }),
+    run(["list", "--format", "count", "--context", "api"], { env }),
+  ])) {
+    expect(result).toMatchObject({ code: 0, stdout: "1\n" });
+  }
+  const replaced = await run(["upgrade", "--yes", "--context", "api", "--domain", "leaf"], { env });
+  expect(replaced.stderr).toContain('There is no bucket "sessions" in the domain "leaf"');
+  const both = await run(["list", "--server", url, "--domain", "hub", "--api-prefix", "a.b"]);
+  expect(both).toMatchObject({ code: 2, stderr: expect.stringContaining("got both") });
 });

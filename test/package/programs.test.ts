@@ -6,6 +6,8 @@ import { type NatsServer, startNatsServer } from "nats-dev-server";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { Browser } from "../examples/browser.js";
 import { Scripts } from "../examples/script.js";
+import { confBlocksOf } from "../support/conf-blocks.js";
+import { HubAndLeaf } from "../support/hub-and-leaf.js";
 import { configurationOfReadme } from "../support/readme-account.js";
 import { runModule, runNode } from "../support/run-program.js";
 import { pages, programsOn } from "./documents.js";
@@ -226,6 +228,34 @@ test("packages/core/docs/operating.md: Give the application an account runs, wit
   await runModule(source, [], { NATS_URL: secured.url });
 });
 
+test("packages/core/docs/scaling.md: JetStream domains runs on a leaf node", async () => {
+  const servers = await HubAndLeaf.start();
+  try {
+    const source = `${given} ${programAt("packages/core/docs/scaling.md: JetStream domains")}
+      await Promise.all([here.save(id, { at: "leaf" }), there.save(id, { at: "hub" })]);
+      assert.deepEqual((await here.load(id)).data, { at: "leaf" });
+      assert.deepEqual((await there.load(id)).data, { at: "hub" });
+      process.exit();`;
+    await runModule(source, [], { NATS_URL: servers.leaf.url });
+  } finally {
+    await servers.stop();
+  }
+});
+
+test("packages/core/docs/scaling.md: Another account's JetStream runs, with the accounts below it", async () => {
+  const [, config = ""] = await confBlocksOf("scaling.md");
+  await using accounts = await startNatsServer({ config });
+  const source = `${assert} import { connect } from "@nats-io/transport-node"; import { SessionStore } from "nats-session-store";
+    const login = (user) => ({ servers: process.env.NATS_URL, user, pass: "a password", inboxPrefix: "_INBOX_sessions" });
+    const owner = await SessionStore.open(await connect(login("storage")));
+    const nc = await connect(login("app"));
+    ${programAt("packages/core/docs/scaling.md: Another account's JetStream")}
+    await sessions.save("an id", { n: 1 });
+    assert.deepEqual((await owner.load("an id")).data, { n: 1 });
+    process.exit();`;
+  await runModule(source, [], { NATS_URL: accounts.url });
+});
+
 // Programs that serve: what the page leaves to the application is added.
 const listen =
   'const server = app.listen(0, () => console.log("http://127.0.0.1:" + server.address().port));';
@@ -298,6 +328,8 @@ test("no program of a page is left out here", () => {
     ...Object.keys(parts),
     `${express}: connect-nats 2`,
     "packages/core/docs/operating.md: Give the application an account",
+    "packages/core/docs/scaling.md: JetStream domains",
+    "packages/core/docs/scaling.md: Another account's JetStream",
     "README.md: Use",
     "README.md: Errors",
     `${express}: connect-nats`,

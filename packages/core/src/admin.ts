@@ -12,6 +12,7 @@ import { optionsOfEach } from "./nats/buckets.js";
 import { ConnectionSource } from "./nats/connection-source.js";
 import {
   type AccountReport,
+  feedOf,
   inspectAccount,
   inspectMirrors,
   inspectServer,
@@ -169,7 +170,10 @@ export class SessionAdmin {
     const { subjects } = this.#shard(shard);
     const name = handleOf(`${Math.random()} ${Date.now()}`);
     const keys = { session: sessionKeyStart + name, index: indexKeyStart + name };
-    return this.#ask((nc) => tryPermissions(nc, subjects, keys, this.#options.timeout));
+    return this.#ask(async (nc, deadline) => {
+      const changes = await feedOf(nc, subjects, deadline).catch(() => undefined);
+      return tryPermissions(nc, subjects, keys, changes, this.#options.timeout);
+    });
   }
 
   /**
@@ -190,7 +194,7 @@ export class SessionAdmin {
   #shard(shard: number): { readonly options: BucketOptions; readonly subjects: Subjects } {
     const options = this.#each[shard];
     if (!options) throw new TypeError(`Expected the number of a bucket, got ${shard}`);
-    return { options, subjects: subjectsOf(options.bucket) };
+    return { options, subjects: subjectsOf(options) };
   }
 
   /** What is asked about a bucket that may be missing, or not fit, cannot begin with opening it. */

@@ -58,6 +58,18 @@ export interface SessionStoreOptions {
    */
   shards?: number | undefined;
   /**
+   * JetStream domain of the bucket, as for an application on a leaf node that uses the hub's bucket.
+   * @default that of the server
+   * @example "hub"
+   */
+  domain?: string | undefined;
+  /**
+   * Start of the subjects of the JetStream API, where the account imports that of another account. Instead of `domain`.
+   * @default "$JS.API"
+   * @example "hub.js"
+   */
+  apiPrefix?: string | undefined;
+  /**
    * Separates several applications in one bucket: each sees only sessions with its own prefix. Letters, digits, `-`
    * and `_`, in parts joined by dots.
    * @default none

@@ -23,6 +23,8 @@ const MAX_TIMEOUT = 2_147_483_647;
 export interface ResolvedOptions {
   readonly bucket: string;
   readonly shards: number;
+  readonly domain: string | undefined;
+  readonly apiPrefix: string | undefined;
   readonly prefix: string | undefined;
   readonly ttl: number;
   /** `undefined` = as the bucket allows. */
@@ -68,6 +70,14 @@ const CHECKS: { readonly [name in keyof Required<SessionStoreOptions>]: Check } 
   shards: {
     expected: `a whole number from 1 to ${MOST_SHARDS}`,
     test: (value) => isWholeNumber(value) && value <= MOST_SHARDS,
+  },
+  domain: {
+    expected: "a name without spaces, dots, * and >",
+    test: (value) => typeof value === "string" && /^[^\s.*>]+$/.test(value),
+  },
+  apiPrefix: {
+    expected: "the start of a subject, without spaces, * and >",
+    test: (value) => typeof value === "string" && /^[^\s.*>]+(\.[^\s.*>]+)*\.?$/.test(value),
   },
   prefix: {
     expected: "letters, digits, - and _, in parts joined by dots",
@@ -121,6 +131,8 @@ export function resolveOptions(given: SessionStoreOptions = {}): ResolvedOptions
   return {
     bucket: options.bucket ?? "sessions",
     shards: options.shards ?? 1,
+    domain: options.domain,
+    apiPrefix: options.apiPrefix,
     prefix: options.prefix,
     ttl: options.ttl ?? Math.min(DAY, maxTtl ?? DAY),
     maxTtl,
@@ -176,6 +188,9 @@ function checkTogether(options: SessionStoreOptions): void {
   const { ttl, maxTtl } = options;
   if (ttl !== undefined && maxTtl !== undefined && ttl > maxTtl) {
     throw new TypeError(`Expected \`ttl\` to be at most \`maxTtl\` (${maxTtl} ms), got ${ttl}`);
+  }
+  if (options.domain !== undefined && options.apiPrefix !== undefined) {
+    throw new TypeError("Expected `domain` or `apiPrefix`, got both: a domain stands for its API prefix");
   }
   if (options.maxSessionsPerUser !== undefined && !options.user) {
     throw new TypeError("Expected `user` to be given with `maxSessionsPerUser`: it names a session's user");

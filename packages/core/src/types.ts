@@ -226,7 +226,13 @@ export interface CountOptions {
  */
 export interface NatsConnectionLike {
   readonly info?:
-    | { readonly version: string; readonly max_payload: number; readonly jetstream?: boolean | undefined }
+    | {
+        readonly version: string;
+        readonly max_payload: number;
+        readonly jetstream?: boolean | undefined;
+        /** The JetStream domain of the server. */
+        readonly domain?: string | undefined;
+      }
     | undefined;
   publish(subject: string, payload?: Uint8Array, options?: { reply?: string; headers?: never }): void;
   subscribe(

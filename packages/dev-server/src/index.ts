@@ -1,6 +1,7 @@
 export { findNatsServer, natsServerVersion } from "./binary.js";
 export { startNatsCluster } from "./cluster.js";
 export { debianNatsServer } from "./debian.js";
+export { nextPort } from "./ports.js";
 export { startNatsServer } from "./server.js";
 export type {
   NatsCluster,

@@ -7,7 +7,7 @@ const perProcess = 32;
 let used = 0;
 
 /**
- * Proposes a port that this process has not used yet. Processes with neighbouring ids begin in different
+ * Proposes a port that this process has not used yet, also for what a server's configuration listens on. Processes with neighbouring ids begin in different
  * places. Whether the port is free shows when the server binds it.
  */
 export function nextPort(): number {

@@ -3,9 +3,12 @@ import { describe, expect, it } from "vitest";
 import { SessionStoreError } from "../../../packages/core/src/errors.js";
 import { HeaderBlock } from "../../../packages/core/src/nats/headers.js";
 import { directEntry, leaderEntry, streamState } from "../../../packages/core/src/nats/replies.js";
+import { subjectsOf } from "../../../packages/core/src/nats/subjects.js";
 import { seed } from "../../support/random.js";
 
 const runs = { numRuns: 1000, seed };
+
+const subjects = subjectsOf({ bucket: "x", domain: undefined, apiPrefix: undefined });
 
 const bytes = fc.uint8Array({ maxLength: 300 });
 const anyText = fc.oneof(
@@ -92,8 +95,8 @@ describe(`whatever a server or an intruder answers (seed ${seed})`, () => {
     fc.assert(
       fc.property(texts, (text) => {
         const reply = { subject: "x", data: Buffer.from(text), headers: undefined };
-        own(() => leaderEntry(reply, "KV_x"));
-        own(() => streamState(reply, "KV_x"));
+        own(() => leaderEntry(reply, subjects));
+        own(() => streamState(reply, subjects));
       }),
       runs,
     );

@@ -1,6 +1,5 @@
 import { connect, type NatsConnection } from "@nats-io/transport-node";
-import { type NatsServer, startNatsServer } from "nats-dev-server";
-import { nextPort } from "../../../packages/dev-server/src/ports.js";
+import { type NatsServer, nextPort, startNatsServer } from "nats-dev-server";
 import { BadNetwork } from "../../support/bad-network.js";
 import { openPatient } from "../../support/patient.js";
 import { until } from "../../support/wait.js";

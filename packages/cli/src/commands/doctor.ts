@@ -57,7 +57,7 @@ async function examine({ values, connection }: Invocation): Promise<Finding[]> {
     const ttls = plan.config.allow_msg_ttl === true;
     await check("server", async () => checkServer(await admin.server(ttls)));
     if (!plan.exists) {
-      const text = `there is no bucket "${connection.bucket}"; nats-sessions init makes it`;
+      const text = `there is no bucket ${connection.title}; nats-sessions init makes it`;
       return [...findings, { check: "bucket", status: "critical", text }];
     }
     findings.push(checkSettings(plan));

@@ -29,11 +29,11 @@ export const init: Command = {
       const rows = Object.entries(plan.config).map(
         ([field, value]) => [field, settingText(field, value)] as const,
       );
-      await terminal.print(`The bucket "${connection.bucket}" will have:`, ...settingLines(rows, terminal));
+      await terminal.print(`The bucket ${connection.title} will have:`, ...settingLines(rows, terminal));
     }
     const isDry = values.has("dry-run");
     if (!isDry) {
-      if (!(await confirm(`Make the bucket "${connection.bucket}"?`, values, terminal))) {
+      if (!(await confirm(`Make the bucket ${connection.title}?`, values, terminal))) {
         terminal.note("Nothing was made.");
         return EXIT.failed;
       }

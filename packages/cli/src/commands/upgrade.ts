@@ -22,17 +22,17 @@ export const upgrade: Command = {
   },
 
   async run({ values, terminal, connection, format }) {
-    const { bucket } = connection;
+    const { bucket, title } = connection;
     const wanted = bucketOptionsIn(values);
     const plan = await connection.admin(wanted).plan();
-    if (!plan.exists) throw new CommandError(`There is no bucket "${bucket}"; nats-sessions init makes it`);
+    if (!plan.exists) throw new CommandError(`There is no bucket ${title}; nats-sessions init makes it`);
     requireFixable(plan, bucket);
     const isDry = values.has("dry-run");
     const { changes } = plan;
     const isNeeded = changes.length > 0;
     if (format === "table") await terminal.print(...linesOf(plan, bucket, terminal));
     if (isNeeded && !isDry) {
-      const question = `Change ${counted(changes.length, "setting")} of the bucket "${bucket}"?`;
+      const question = `Change ${counted(changes.length, "setting")} of the bucket ${title}?`;
       if (!(await confirm(question, values, terminal))) {
         terminal.note("Nothing was changed.");
         return EXIT.failed;
@@ -42,7 +42,7 @@ export const upgrade: Command = {
     const isDone = isNeeded && !isDry;
     if (format === "json")
       await terminal.print(jsonLine({ bucket, changed: isDone, dryRun: isDry, changes }));
-    else if (isDone) await terminal.print(`Changed the bucket "${bucket}".`);
+    else if (isDone) await terminal.print(`Changed the bucket ${title}.`);
   },
 };
 

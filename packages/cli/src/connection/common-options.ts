@@ -23,6 +23,8 @@ export const COMMON_OPTIONS: OptionSpecs = {
   "inbox-prefix": { type: "string", value: "TEXT", help: "for an account that may not subscribe to _INBOX" },
   timeout: { type: "string", value: "TIME", help: "how long the server may take to answer [5s]" },
   bucket: { type: "string", value: "NAME", help: "bucket of the sessions [sessions]" },
+  domain: { type: "string", value: "NAME", help: "JetStream domain of the bucket" },
+  "api-prefix": { type: "string", value: "TEXT", help: "start of the JetStream API's subjects [$JS.API]" },
   prefix: { type: "string", value: "TEXT", help: "the application's prefix in the bucket" },
   "encryption-key": {
     type: "string",

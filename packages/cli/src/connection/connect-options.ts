@@ -11,9 +11,17 @@ const DEFAULT_SERVER = "nats://127.0.0.1:4222";
  * replaces the variables as a whole, so that no password of one goes to the server of the other.
  * @throws UsageError
  */
-export function connectOptions(values: Values, env: NodeJS.ProcessEnv, timeout: number): ConnectionOptions {
+export function connectionSettings(values: Values, env: NodeJS.ProcessEnv): NatsContext {
   const name = values.text("context") ?? (env.NATS_URL ? undefined : env.NATS_CONTEXT);
-  const settings = { ...(name ? readContext(name, env) : fromVariables(env)), ...fromOptions(values) };
+  const options = fromOptions(values);
+  const settings = { ...(name ? readContext(name, env) : fromVariables(env)), ...options };
+  // One of the two names the JetStream: an option of either kind replaces what a context has of both.
+  const { domain, apiPrefix } = options.domain || options.apiPrefix ? options : settings;
+  return { ...settings, domain, apiPrefix };
+}
+
+/** @throws UsageError */
+export function connectOptions(settings: NatsContext, timeout: number): ConnectionOptions {
   const servers = (settings.url ?? DEFAULT_SERVER).split(",").map((text) => serverIn(text.trim()));
   const [login] = servers.flatMap((server) => server.login ?? []);
   const { inboxPrefix } = settings;
@@ -57,6 +65,8 @@ function fromOptions(values: Values): NatsContext {
     key: values.text("tlskey"),
     ca: values.text("tlsca"),
     inboxPrefix: values.text("inbox-prefix"),
+    domain: values.text("domain"),
+    apiPrefix: values.text("api-prefix"),
   });
 }
 

@@ -5,7 +5,7 @@ import { UnavailableError, UsageError } from "../exit.js";
 import type { Values } from "../input/arguments.js";
 import { encryptionIn } from "../input/secrets.js";
 import { durationIn } from "../input/units.js";
-import { connectOptions } from "./connect-options.js";
+import { connectionSettings, connectOptions } from "./connect-options.js";
 
 const TIMEOUT = 5000;
 
@@ -20,9 +20,12 @@ export class Connection {
   /** @throws UsageError for options that are wrong; nothing is connected yet */
   constructor(values: Values, env: NodeJS.ProcessEnv) {
     const timeout = durationIn(values, "timeout") ?? TIMEOUT;
-    this.#nats = connectOptions(values, env, timeout);
+    const settings = connectionSettings(values, env);
+    this.#nats = connectOptions(settings, timeout);
     this.options = {
       bucket: values.text("bucket"),
+      domain: settings.domain,
+      apiPrefix: settings.apiPrefix,
       prefix: values.text("prefix"),
       encryption: encryptionIn(values, env),
       timeout,
@@ -44,12 +47,18 @@ export class Connection {
     return this.options.bucket ?? "sessions";
   }
 
-  /** Name of the bucket, with the prefix where there is one, for messages. */
+  /** Name of the bucket in quotes, with the domain or API prefix where one is given, for messages. */
+  get title(): string {
+    const { domain, apiPrefix } = this.options;
+    const name = `"${this.bucket}"`;
+    if (domain !== undefined) return `${name} in the domain "${domain}"`;
+    return apiPrefix === undefined ? name : `${name} behind the API prefix "${apiPrefix}"`;
+  }
+
+  /** The bucket, with the prefix where there is one, for messages. */
   get place(): string {
     const { prefix } = this.options;
-    return prefix === undefined
-      ? `the bucket "${this.bucket}"`
-      : `the bucket "${this.bucket}" under "${prefix}"`;
+    return `the bucket ${this.title}${prefix === undefined ? "" : ` under "${prefix}"`}`;
   }
 
   /** How long the server may take to answer, in ms. */

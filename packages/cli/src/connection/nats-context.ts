@@ -16,17 +16,12 @@ export interface NatsContext {
   readonly ca?: string | undefined;
   readonly inboxPrefix?: string | undefined;
   readonly tlsFirst?: boolean | undefined;
+  readonly domain?: string | undefined;
+  readonly apiPrefix?: string | undefined;
 }
 
 /** Settings without which the connection would be another one than the context describes. */
-const UNSUPPORTED = [
-  "nsc",
-  "user_jwt",
-  "socks_proxy",
-  "windows_cert_store",
-  "jetstream_domain",
-  "jetstream_api_prefix",
-];
+const UNSUPPORTED = ["nsc", "user_jwt", "socks_proxy", "windows_cert_store"];
 
 const NAME = /^[^/\\\0]+$/;
 
@@ -58,6 +53,8 @@ export function readContext(name: string, env: NodeJS.ProcessEnv): NatsContext {
     ca: path("ca"),
     inboxPrefix: text(json, "inbox_prefix"),
     tlsFirst: json.tls_first === true,
+    domain: text(json, "jetstream_domain"),
+    apiPrefix: text(json, "jetstream_api_prefix"),
   };
 }
 

@@ -1,4 +1,5 @@
 import { SessionStoreError, unavailable } from "../errors.js";
+import type { StreamName, Subjects } from "./subjects.js";
 
 /** An error answer of JetStream's, as it stands in a reply. */
 export interface ApiError {
@@ -27,7 +28,7 @@ export const API = {
 } as const;
 
 /** The error for an answer by which the server refused a request. */
-export function apiError(error: ApiError, stream: string): SessionStoreError {
+export function apiError(error: ApiError, { stream, where }: StreamName): SessionStoreError {
   switch (error.err_code) {
     case API.storeFailed:
       return isLimit(error) ? bucketFull(error) : diskFull(error);
@@ -39,30 +40,30 @@ export function apiError(error: ApiError, stream: string): SessionStoreError {
     case API.streamNotFound:
       return new SessionStoreError(
         "ERR_SESSION_BUCKET_MISSING",
-        `The bucket's stream "${stream}" does not exist. Open the store with \`createBucket: true\` to create it.`,
+        `The bucket's stream "${stream}"${where} does not exist. Open the store with \`createBucket: true\` to create it.`,
       );
     case API.ttlDisabled:
       return new SessionStoreError(
         "ERR_SESSION_BUCKET_MISMATCH",
-        `The stream "${stream}" no longer allows a TTL per message (allow_msg_ttl).`,
+        `The stream "${stream}"${where} no longer allows a TTL per message (allow_msg_ttl).`,
       );
     case API.sealed:
       return new SessionStoreError(
         "ERR_SESSION_BUCKET_MISMATCH",
-        `The stream "${stream}" was sealed and takes no writes any more. Use another bucket.`,
+        `The stream "${stream}"${where} was sealed and takes no writes any more. Use another bucket.`,
       );
     case API.jetStreamOff:
     case API.jetStreamOffForAccount:
       return new SessionStoreError(
         "ERR_SESSION_JETSTREAM_OFF",
-        "JetStream is not enabled for this account. Enable it in the server's configuration.",
+        `JetStream is not enabled for this account${where}. Enable it in the server's configuration.`,
       );
     default:
       return error.code === 503
-        ? unavailable(`JetStream answered ${error.err_code}, ${error.description}`)
+        ? unavailable(`JetStream answered${where} ${error.err_code}, ${error.description}`)
         : new SessionStoreError(
             "ERR_SESSION_SERVER",
-            `The server refused: ${error.description} (${error.err_code ?? error.code}).`,
+            `The server refused${where}: ${error.description} (${error.err_code ?? error.code}).`,
           );
   }
 }
@@ -94,8 +95,14 @@ export function storesNothing(): SessionStoreError {
   );
 }
 
-/** The error for a server where JetStream does not answer. */
-export function jetStreamSilent(cause?: unknown): SessionStoreError {
+/** The error for a JetStream that does not answer. Another domain or account may be out of reach for a while. */
+export function jetStreamSilent({ isElsewhere, where }: Subjects, cause?: unknown): SessionStoreError {
+  if (isElsewhere) {
+    return unavailable(
+      `no JetStream answers${where}: there is none, or it cannot be reached from here`,
+      cause,
+    );
+  }
   return new SessionStoreError(
     "ERR_SESSION_JETSTREAM_OFF",
     "JetStream does not answer: it is not enabled on the server (nats-server -js), or it is not reachable.",
@@ -110,10 +117,11 @@ export function serverErrorCode(error: unknown): number | undefined {
 
 /**
  * Whether an error thrown by a client may be over at the next try: a lost answer, a cluster without a leader, a
- * server that has JetStream but is still starting it.
+ * JetStream that is still starting or out of reach for a while.
+ * @param isExpected whether there is a JetStream, as far as is known
  */
-export function mayPass(error: unknown, hasJetStream: boolean): boolean {
-  if (isNobodyThere(error)) return hasJetStream;
+export function mayPass(error: unknown, isExpected: boolean): boolean {
+  if (isNobodyThere(error)) return isExpected;
   return isSilence(error) || apiErrorOf(error)?.code === 503;
 }
 
@@ -133,11 +141,11 @@ function isNobodyThere(error: unknown): boolean {
 }
 
 /** The error for something thrown by a client while a bucket is opened or asked about. */
-export function managementError(error: unknown, stream: string): Error {
+export function managementError(error: unknown, subjects: Subjects): Error {
   if (error instanceof SessionStoreError || error instanceof TypeError) return error;
   const answer = apiErrorOf(error);
   if (answer) {
-    const mapped = apiError(answer, stream);
+    const mapped = apiError(answer, subjects);
     return new SessionStoreError(mapped.code, mapped.message, error);
   }
   const { name, code, message, cause } = error as Error & { code?: unknown };
@@ -155,8 +163,9 @@ export function managementError(error: unknown, stream: string): Error {
       error,
     );
   }
-  if (isNobodyThere(error)) return jetStreamSilent(error);
-  if (OUTAGES.has(name) || OUTAGES.has(code)) return unavailable("no answer from NATS in time", error);
+  if (isNobodyThere(error)) return jetStreamSilent(subjects, error);
+  if (OUTAGES.has(name) || OUTAGES.has(code))
+    return unavailable(`no answer from NATS${subjects.where} in time`, error);
   return new SessionStoreError("ERR_SESSION_SERVER", `The bucket could not be opened: ${message}.`, error);
 }
 

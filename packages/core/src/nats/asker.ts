@@ -28,7 +28,7 @@ export class Asker {
           .then(resolve, reject);
       const answered = (reply: Reply) => {
         try {
-          if (isNoResponders(reply)) void again("no server answers for the bucket");
+          if (isNoResponders(reply)) void again(`no server answers for the bucket${this.reasons.where}`);
           else resolve(parse(reply));
         } catch (error) {
           // A cluster that is electing a leader says that it is unavailable for a moment.

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { StreamConfig } from "@nats-io/jetstream";
 import type { NatsConnectionLike } from "../types.js";
 import { managementError } from "./api-errors.js";
-import { find, hasMessageTtl } from "./stream.js";
+import { find, traitsOf } from "./stream.js";
 import {
   type BucketOptions,
   type Difference,
@@ -40,18 +40,18 @@ export async function planBucket(
   subjects: Subjects,
   deadline: number,
 ): Promise<BucketPlan> {
-  const ttls = hasMessageTtl(nc);
+  const server = traitsOf(nc);
   const found = await find(nc, subjects, deadline).catch((error) => {
-    throw managementError(error, subjects.stream);
+    throw managementError(error, subjects);
   });
   if (!found) {
-    const config = newBucketConfig(options, subjects, ttls);
+    const config = newBucketConfig(options, subjects, server);
     return { exists: false, config: { ...config }, differences: [], lacksFeed: false, changes: [] };
   }
-  const list = differences(found, options, subjects, ttls);
+  const list = differences(found, options, subjects, server.ttls);
   const lacksFeed = !found.republish && options.republish;
   const changes =
-    list.length > 0 || lacksFeed ? changesIn(found, fixedConfig(found, list, options, subjects)) : [];
+    list.length > 0 || lacksFeed ? changesIn(found, fixedConfig(found, list, options, subjects, server)) : [];
   return { exists: true, config: { ...found }, differences: list, lacksFeed, changes };
 }
 

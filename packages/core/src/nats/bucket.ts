@@ -89,7 +89,7 @@ export class Bucket {
     this.#warnings = warnings;
     this.#mayCreate = mayCreate;
     this.#onMissing = onMissing;
-    this.#subjects = subjectsOf(options.bucket);
+    this.#subjects = subjectsOf(options);
   }
 
   get isOpen(): boolean {
@@ -116,7 +116,9 @@ export class Bucket {
    */
   async open(deadline: number): Promise<void> {
     if (this.isOpen) return;
-    await within(deadline, this.#opening.run(), () => unavailable("the bucket was not opened in time"));
+    await within(deadline, this.#opening.run(), () =>
+      unavailable(`the bucket${this.#subjects.where} was not opened in time`),
+    );
   }
 
   get entries(): Entries {

@@ -128,8 +128,9 @@ export class Entries {
     const query = { seq: sequence, next_by_subj: this.subjects.entry + pattern };
     const payload = Buffer.from(JSON.stringify(query));
     const entry = await this.#asker.ask(this.subjects.directGetBySequence, payload, deadline, directEntry);
-    const isOwn = entry?.stream === this.subjects.stream;
-    return isOwn ? entry : this.#askLeader(payload, deadline, this.#lines.scans);
+    return entry?.stream === this.subjects.stream
+      ? entry
+      : this.#askLeader(payload, deadline, this.#lines.scans);
   }
 
   /** A page of the subjects of entries whose key matches the pattern, tombstones too, as the leader has them. */
@@ -138,9 +139,10 @@ export class Entries {
     offset: number,
     deadline: number,
   ): Promise<{ subjects: string[]; total: number }> {
-    const { streamInfo, stream, entry } = this.subjects;
+    const { streamInfo, entry } = this.subjects;
     const query = JSON.stringify({ subjects_filter: entry + pattern, offset });
-    return this.#asker.ask(streamInfo, Buffer.from(query), deadline, (reply) => subjectsIn(reply, stream));
+    const parse = (reply: Reply) => subjectsIn(reply, this.subjects);
+    return this.#asker.ask(streamInfo, Buffer.from(query), deadline, parse);
   }
 
   /** The entry with exactly this sequence number, as the leader has it; `null` where it was replaced or removed. */
@@ -179,14 +181,14 @@ export class Entries {
   }
 
   #askLeader(payload: Uint8Array, deadline: number, line: Semaphore): Promise<Entry | null> {
-    const parse = (reply: Reply) => leaderEntry(reply, this.subjects.stream);
+    const parse = (reply: Reply) => leaderEntry(reply, this.subjects);
     return line.run(deadline, () => this.#asker.ask(this.subjects.leaderGet, payload, deadline, parse));
   }
 
   async #askState(deadline: number): Promise<StreamState> {
-    const { streamInfo, stream } = this.subjects;
     const askedAt = now();
-    const state = await this.#asker.ask(streamInfo, EMPTY, deadline, (reply) => streamState(reply, stream));
+    const parse = (reply: Reply) => streamState(reply, this.subjects);
+    const state = await this.#asker.ask(this.subjects.streamInfo, EMPTY, deadline, parse);
     this.#replicas.note(state.replicas, askedAt);
     return state;
   }

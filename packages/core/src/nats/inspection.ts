@@ -2,7 +2,7 @@ import type { StreamInfo } from "@nats-io/jetstream";
 import type { NatsConnectionLike } from "../types.js";
 import { managementError } from "./api-errors.js";
 import { serverFaultOf } from "./server-versions.js";
-import { manage } from "./stream.js";
+import { changesSubject, manage } from "./stream.js";
 import type { Subjects } from "./subjects.js";
 
 /** The server that the connection leads to. */
@@ -103,7 +103,9 @@ export async function inspectStream(
   subjects: Subjects,
   deadline: number,
 ): Promise<StreamReport> {
-  const info = await asked(subjects, () => manage(nc, deadline, (streams) => streams.info(subjects.stream)));
+  const info = await asked(subjects, () =>
+    manage(nc, subjects, deadline, (streams) => streams.info(subjects.stream)),
+  );
   const { config, state, cluster } = info;
   return {
     createdAt: Date.parse(info.created),
@@ -130,6 +132,16 @@ export async function inspectStream(
   };
 }
 
+/** Where the bucket republishes its writes; `undefined` where it does not. */
+export async function feedOf(
+  nc: NatsConnectionLike,
+  subjects: Subjects,
+  deadline: number,
+): Promise<string | undefined> {
+  const { config } = await manage(nc, subjects, deadline, (streams) => streams.info(subjects.stream));
+  return changesSubject(config.republish, subjects);
+}
+
 /** The mirrors of the bucket in this account. */
 export async function inspectMirrors(
   nc: NatsConnectionLike,
@@ -137,7 +149,7 @@ export async function inspectMirrors(
   deadline: number,
 ): Promise<MirrorReport[]> {
   return asked(subjects, () =>
-    manage(nc, deadline, async (streams) => {
+    manage(nc, subjects, deadline, async (streams) => {
       const mirrors: MirrorReport[] = [];
       for await (const info of streams.list()) {
         if (info.config.mirror?.name === subjects.stream) mirrors.push(mirrorIn(info));
@@ -156,7 +168,7 @@ export async function inspectAccount(
 ): Promise<AccountReport> {
   const account: AccountUsage & { readonly tiers?: { readonly [tier: string]: AccountUsage } } = await asked(
     subjects,
-    () => manage(nc, deadline, (_streams, manager) => manager.getAccountInfo()),
+    () => manage(nc, subjects, deadline, (_streams, manager) => manager.getAccountInfo()),
   );
   const name = `R${replicas}`;
   const tier = account.tiers?.[name];
@@ -189,6 +201,6 @@ async function asked<T>(subjects: Subjects, ask: () => Promise<T>): Promise<T> {
   try {
     return await ask();
   } catch (error) {
-    throw managementError(error, subjects.stream);
+    throw managementError(error, subjects);
   }
 }

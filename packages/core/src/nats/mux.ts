@@ -274,7 +274,8 @@ export class Mux {
 
   #late(request: Request): SessionStoreError {
     const reason = this.#connected ? this.#reasonFor(request) : undefined;
-    return reason?.error() ?? this.#unavailable(`no answer from NATS within ${this.#timeout} ms`);
+    const where = request.reasons?.where ?? "";
+    return reason?.error() ?? this.#unavailable(`no answer from NATS${where} within ${this.#timeout} ms`);
   }
 
   #onOverdue(token: number, pending: Pending, time: number): void {

@@ -46,6 +46,10 @@ export class OutageReason implements Reasons {
     return this.options.bucket;
   }
 
+  get where(): string {
+    return this.subjects.where;
+  }
+
   /**
    * What is known by now, perhaps nothing; a later call may know more. It is never older than the operation, whose
    * start follows from its deadline: an earlier problem may be solved.
@@ -77,12 +81,13 @@ export class OutageReason implements Reasons {
 
   async #reasonIn(reply: Reply, overdueWrite: string | undefined): Promise<Reason | undefined> {
     if (isNoResponders(reply)) {
-      // Where the server has no JetStream of its own, another one that it is connected to may be starting.
-      return this.mux.hasJetStream ? undefined : { certain: false, error: jetStreamSilent };
+      // The server's own JetStream has another reason. Another one, that it is connected to, may be starting.
+      const isOwn = this.mux.hasJetStream && !this.subjects.isElsewhere;
+      return isOwn ? undefined : { certain: false, error: () => jetStreamSilent(this.subjects) };
     }
     const { error, config } = answerIn<{ error?: ApiError; config?: StreamConfig }>(reply);
     if (error) {
-      const make = () => apiError(error, this.subjects.stream);
+      const make = () => apiError(error, this.subjects);
       const isMissing = make().code === "ERR_SESSION_BUCKET_MISSING";
       if (isMissing) this.missing();
       // A server that stops says for a moment that JetStream is off.
@@ -96,7 +101,7 @@ export class OutageReason implements Reasons {
       return isStuck ? { certain: false, error: storesNothing } : undefined;
     }
     const fixable = found.every(({ fixable }) => fixable);
-    return { certain: true, error: () => mismatch(this.options.bucket, found, fixable) };
+    return { certain: true, error: () => mismatch(this.subjects, found, fixable) };
   }
 
   /**

@@ -33,11 +33,13 @@ const EMPTY = new Uint8Array(0);
 /**
  * Tries each permission that a store needs. Nothing is stored: the writes build on a revision that is not there.
  * @param keys one of a session and one of a user index, both without an entry
+ * @param changes where the bucket republishes its writes, if that is known
  */
 export async function tryPermissions(
   nc: NatsConnectionLike,
   subjects: Subjects,
   keys: { readonly session: string; readonly index: string },
+  changes: string | undefined,
   timeout: number,
 ): Promise<PermissionTrial[]> {
   const impossible = new HeadersToSend();
@@ -51,14 +53,14 @@ export async function tryPermissions(
       subject: subjects.leaderGet,
       payload: { last_by_subj: subjects.entry + keys.session },
     },
-    { purpose: "save, touch, end", subject: subjects.entry + keys.session, headers: impossible },
-    { purpose: "index the user's sessions", subject: subjects.entry + keys.index, headers: impossible },
+    { purpose: "save, touch, end", subject: subjects.write + keys.session, headers: impossible },
+    { purpose: "index the user's sessions", subject: subjects.write + keys.index, headers: impossible },
   ];
   const mux = new Mux(nc, timeout);
   try {
     return [
       ...(await Promise.all(trials.map((trial) => tryRequest(mux, trial, timeout)))),
-      await trySubscription(nc, subjects.changes, timeout),
+      await trySubscription(nc, changes ?? subjects.changes(nc.info?.domain), timeout),
     ];
   } finally {
     mux.close();

@@ -2,6 +2,7 @@ import { corrupt, SessionStoreError, unavailable } from "../errors.js";
 import { API, type ApiError, apiError } from "./api-errors.js";
 import { HeaderBlock, type Headers, hasData, headersOf, textOf } from "./headers.js";
 import type { Reply } from "./request.js";
+import type { StreamName } from "./subjects.js";
 
 /** An entry of the bucket as the server has it: a session, an index entry, or a tombstone. */
 export interface Entry {
@@ -92,13 +93,13 @@ export function notAnAnswer(): SessionStoreError {
 }
 
 /** The entry in the reply to a read from the leader; `null` for "no message". */
-export function leaderEntry(reply: Reply, stream: string): Entry | null {
+export function leaderEntry(reply: Reply, name: StreamName): Entry | null {
   const answer = answerIn<{
     error?: ApiError;
     message?: { subject: string; seq: number; hdrs?: string; data?: string; time: string };
   }>(reply);
   if (answer.error?.err_code === API.noMessage) return null;
-  if (answer.error || !answer.message) throw apiError(answer.error ?? {}, stream);
+  if (answer.error || !answer.message) throw apiError(answer.error ?? {}, name);
   const { subject, seq, hdrs = "", data = "", time } = answer.message;
   if ([subject, hdrs, data].some((text) => typeof text !== "string")) throw notAnAnswer();
   const headers = new HeaderBlock(Buffer.from(hdrs, "base64").toString("latin1"));
@@ -108,7 +109,7 @@ export function leaderEntry(reply: Reply, stream: string): Entry | null {
     value: Buffer.from(data, "base64"),
     header: (name) => headers.get(name),
     writtenAt: () => timeOf(time),
-    stream,
+    stream: name.stream,
     askedLeader: true,
   });
 }
@@ -127,12 +128,16 @@ export interface StreamState {
   readonly serverTime: number;
 }
 
+export function noLeader({ where }: StreamName): string {
+  return `the bucket${where} has no leader at the moment`;
+}
+
 /**
  * The state in the reply to a question about the stream. A member of a cluster that knows no leader answers from
  * its own state; only an answer that names a leader counts.
  * @throws `ERR_SESSION_UNAVAILABLE` while there is no leader
  */
-export function streamState(reply: Reply, stream: string): StreamState {
+export function streamState(reply: Reply, name: StreamName): StreamState {
   const answer = answerIn<{
     error?: ApiError;
     created?: string;
@@ -141,8 +146,8 @@ export function streamState(reply: Reply, stream: string): StreamState {
     config?: { num_replicas?: number };
     state?: { messages: number; first_seq: number; last_seq: number };
   }>(reply);
-  if (answer.error || !answer.state) throw apiError(answer.error ?? {}, stream);
-  if (answer.cluster && !answer.cluster.leader) throw unavailable("the bucket has no leader at the moment");
+  if (answer.error || !answer.state) throw apiError(answer.error ?? {}, name);
+  if (answer.cluster && !answer.cluster.leader) throw unavailable(noLeader(name));
   const { created = "", ts, config } = answer;
   const { messages, first_seq: first, last_seq: last } = answer.state;
   const serverTime = Date.parse(ts ?? "") || 0;
@@ -151,8 +156,8 @@ export function streamState(reply: Reply, stream: string): StreamState {
 }
 
 /** A page of a stream's subjects, and how many there are in all. @throws `ERR_SESSION_UNAVAILABLE` as `streamState` */
-export function subjectsIn(reply: Reply, stream: string): { subjects: string[]; total: number } {
-  streamState(reply, stream);
+export function subjectsIn(reply: Reply, name: StreamName): { subjects: string[]; total: number } {
+  streamState(reply, name);
   const { state, total = 0 } = answerIn<{ total?: number; state?: { subjects?: object } }>(reply);
   return { subjects: Object.keys(state?.subjects ?? {}), total };
 }

@@ -10,6 +10,8 @@ export interface Reply {
 
 /** Why requests have no answer, as far as it is known. */
 export interface Reasons {
+  /** Where the bucket is, for errors: see `StreamName`. */
+  readonly where: string;
   /** @param overdueWrite subject of the write that has no answer, where it is one */
   reason(deadline: number, overdueWrite?: string): Reason | undefined;
 }

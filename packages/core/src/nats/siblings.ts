@@ -4,7 +4,7 @@ import { managementError } from "./api-errors.js";
 import { isSameShard, type Shard, shardIn, shardName, shardText } from "./shard.js";
 import { find } from "./stream.js";
 import type { BucketOptions } from "./stream-config.js";
-import { subjectsOf } from "./subjects.js";
+import { type Subjects, subjectsOf } from "./subjects.js";
 
 /**
  * Looks for buckets of the same name with another number of shards, before the first bucket of a store is created: the
@@ -22,7 +22,9 @@ export async function checkSiblings(
   const others = each.slice(1).map(({ bucket: name, shard }) => ({ name, shard }));
   const otherForm = { name: isSole ? shardName(bucket, 0) : bucket, shard: undefined };
   const found = await Promise.all(
-    [...others, otherForm].map(({ name }) => shardOfBucket(nc, name, deadline)),
+    [...others, otherForm].map(({ name }) =>
+      shardOfBucket(nc, subjectsOf({ ...(each[0] as BucketOptions), bucket: name }), deadline),
+    ),
   );
   const wanted = each[0]?.shard;
   for (const [n, stream] of found.entries()) {
@@ -45,15 +47,14 @@ function shardsText(shard: Shard | undefined): string {
 /** @returns `undefined` where there is no such bucket, or the account may not ask */
 async function shardOfBucket(
   nc: NatsConnectionLike,
-  bucket: string,
+  subjects: Subjects,
   deadline: number,
 ): Promise<{ readonly shard: Shard | undefined } | undefined> {
-  const subjects = subjectsOf(bucket);
   try {
     const config = await find(nc, subjects, deadline);
     return config && { shard: shardIn(config.metadata) };
   } catch (cause) {
-    const error = managementError(cause, subjects.stream);
+    const error = managementError(cause, subjects);
     if (error instanceof SessionStoreError && error.code === "ERR_SESSION_PERMISSION") return undefined;
     throw error;
   }

@@ -1,6 +1,6 @@
 import type { StoreCompression, StreamConfig } from "@nats-io/jetstream";
 import { isSameShard, type Shard, shardIn, shardMetadata, shardText } from "./shard.js";
-import type { Subjects } from "./subjects.js";
+import type { ApiOptions, Subjects } from "./subjects.js";
 
 const DAY = 86_400_000;
 
@@ -16,8 +16,16 @@ const MAX_TTL = { withMessageTtl: 400 * DAY, without: 30 * DAY } as const;
 /** Longest age that fits a stream's configuration, in ns of 63 bits. */
 const LONGEST_AGE = 9e18;
 
+/** What of a server decides how a new bucket is made. */
+export interface ServerTraits {
+  /** It keeps a TTL for each message (2.11 and later). */
+  readonly ttls: boolean;
+  /** The JetStream domain that it belongs to. */
+  readonly domain: string | undefined;
+}
+
 /** What the store was asked to make of the bucket. */
-export interface BucketOptions {
+export interface BucketOptions extends ApiOptions {
   readonly bucket: string;
   /** Which of several buckets it is; `undefined` = a bucket of its own. */
   readonly shard?: Shard | undefined;
@@ -51,11 +59,11 @@ export interface Difference {
   readonly optional: boolean;
 }
 
-/** The configuration of a new bucket. `ttls`: the server keeps a TTL for each message (2.11 and later). */
+/** The configuration of a new bucket. */
 export function newBucketConfig(
   options: BucketOptions,
   subjects: Subjects,
-  ttls: boolean,
+  { ttls, domain }: ServerTraits,
 ): Partial<StreamConfig> {
   const { asked } = options;
   return {
@@ -74,7 +82,7 @@ export function newBucketConfig(
     ...(asked.compression ? { compression: "s2" as StoreCompression } : {}),
     ...(asked.placement ? { placement: asked.placement as StreamConfig["placement"] & object } : {}),
     ...(asked.persist === "async" ? { persist_mode: "async" } : {}),
-    ...(options.republish ? { republish: republish(subjects) } : {}),
+    ...(options.republish ? { republish: republish(subjects, domain) } : {}),
     ...(options.shard ? { metadata: shardMetadata(options.shard) } : {}),
     // A purge or a deletion of messages would end sessions unknown to the feed and to near caches. Servers that write
     // tombstones for expiries take these three back; there the feed notices a purge by the bucket's first number.
@@ -171,9 +179,10 @@ export function fixedConfig(
   list: Difference[],
   options: BucketOptions,
   subjects: Subjects,
+  { domain }: ServerTraits,
 ): Partial<StreamConfig> {
   const config = { ...found, ...Object.fromEntries(list.map(({ field, wanted }) => [field, wanted])) };
-  if (options.republish) config.republish ??= republish(subjects);
+  if (options.republish) config.republish ??= republish(subjects, domain);
   // The server refuses a window for duplicates that is longer than entries live.
   if (config.max_age > 0) config.duplicate_window = Math.min(config.duplicate_window, config.max_age);
   return config;
@@ -191,8 +200,11 @@ function maxAgeFor(maxTtl: number, ttls: boolean): number {
   return Math.min(Math.round((ttls ? 2 * maxTtl + DAY : maxTtl) * 1e6), LONGEST_AGE);
 }
 
-function republish(subjects: Subjects): NonNullable<StreamConfig["republish"]> {
-  return { src: subjects.all, dest: subjects.changes, headers_only: true };
+function republish(
+  subjects: Subjects,
+  serverDomain: string | undefined,
+): NonNullable<StreamConfig["republish"]> {
+  return { src: subjects.all, dest: subjects.changes(serverDomain), headers_only: true };
 }
 
 function samePlacement(

@@ -13,6 +13,7 @@ import {
   fixedConfig,
   maxTtlIn,
   newBucketConfig,
+  type ServerTraits,
 } from "./stream-config.js";
 import type { Subjects } from "./subjects.js";
 
@@ -43,7 +44,7 @@ export interface OpeningListener {
 }
 
 /** The subject to which a bucket republishes its writes, where it republishes all of them. */
-function changesSubject(
+export function changesSubject(
   republish: { src?: string; dest: string } | undefined,
   subjects: Subjects,
 ): string | undefined {
@@ -82,7 +83,7 @@ export async function openStream(
     const config = await fix(nc, found, options, subjects, deadline, on);
     return factsOf(config, options, subjects);
   } catch (error) {
-    throw managementError(error, subjects.stream);
+    throw managementError(error, subjects);
   }
 }
 
@@ -103,7 +104,7 @@ export async function find(
   deadline: number,
 ): Promise<StreamConfig | undefined> {
   try {
-    return (await manage(nc, deadline, (streams) => streams.info(subjects.stream))).config;
+    return (await manage(nc, subjects, deadline, (streams) => streams.info(subjects.stream))).config;
   } catch (error) {
     if (serverErrorCode(error) === STREAM_NOT_FOUND) return undefined;
     throw error;
@@ -119,12 +120,12 @@ async function create(
   if (!options.createBucket) {
     throw new SessionStoreError(
       "ERR_SESSION_BUCKET_MISSING",
-      `There is no bucket "${options.bucket}", and \`createBucket\` is false. Create it (nats kv add), or open the store once with \`createBucket: true\`.`,
+      `There is no bucket ${subjects.title}, and \`createBucket\` is false. Create it (nats kv add), or open the store once with \`createBucket: true\`.`,
     );
   }
-  const config = { ...newBucketConfig(options, subjects, hasMessageTtl(nc)), name: subjects.stream };
+  const config = { ...newBucketConfig(options, subjects, traitsOf(nc)), name: subjects.stream };
   try {
-    return (await manage(nc, deadline, (streams) => streams.add(config))).config;
+    return (await manage(nc, subjects, deadline, (streams) => streams.add(config))).config;
   } catch (error) {
     if (!TAKEN.has(serverErrorCode(error))) throw error;
     // Another process was faster, perhaps with other options; its bucket is checked like any other.
@@ -147,13 +148,13 @@ async function fix(
   deadline: number,
   on: OpeningListener,
 ): Promise<StreamConfig> {
-  const ttls = hasMessageTtl(nc);
-  const list = differences(found, options, subjects, ttls);
+  const server = traitsOf(nc);
+  const list = differences(found, options, subjects, server.ttls);
   const problems = list.filter(({ optional }) => !optional);
   const final = problems.filter(({ fixable }) => !fixable);
   const lacksFeed = !found.republish && options.republish;
   if (final.length > 0 || (problems.length > 0 && !options.updateBucket)) {
-    throw mismatch(options.bucket, problems, final.length === 0);
+    throw mismatch(subjects, problems, final.length === 0);
   }
   if (!options.updateBucket) {
     if (list.length > 0) on.isOld(textOf(list));
@@ -161,22 +162,24 @@ async function fix(
   }
   if (list.length === 0 && !lacksFeed) return found;
 
-  const wanted = fixedConfig(found, list, options, subjects);
-  const { config } = await manage(nc, deadline, (streams) => streams.update(subjects.stream, wanted));
+  const wanted = fixedConfig(found, list, options, subjects, server);
+  const { config } = await manage(nc, subjects, deadline, (streams) =>
+    streams.update(subjects.stream, wanted),
+  );
   // A server that does not know a field drops it silently.
-  const left = differences(config, options, subjects, ttls);
-  if (left.length > 0) throw mismatch(options.bucket, left, false);
+  const left = differences(config, options, subjects, server.ttls);
+  if (left.length > 0) throw mismatch(subjects, left, false);
   return config;
 }
 
 /** The error for a bucket that differs from what the store needs. `fixable`: by `updateBucket: true`. */
-export function mismatch(bucket: string, list: Difference[], fixable: boolean): SessionStoreError {
+export function mismatch({ title }: Subjects, list: Difference[], fixable: boolean): SessionStoreError {
   const cure = fixable
     ? "Open the store with `updateBucket: true` to change it, or use another bucket."
     : "This cannot be changed in place: use another bucket, or other options.";
   return new SessionStoreError(
     "ERR_SESSION_BUCKET_MISMATCH",
-    `The bucket "${bucket}" does not fit: ${textOf(list)}. ${cure}`,
+    `The bucket ${title} does not fit: ${textOf(list)}. ${cure}`,
   );
 }
 
@@ -189,8 +192,8 @@ function textOf(list: Difference[]): string {
 }
 
 /** Per-message TTLs came with server 2.11 (ADR-43); older servers drop the setting and ignore the header. */
-export function hasMessageTtl(nc: NatsConnectionLike): boolean {
-  return isAtLeast(nc.info?.version ?? "0.0", "2.11.0");
+export function traitsOf({ info }: NatsConnectionLike): ServerTraits {
+  return { ttls: isAtLeast(info?.version ?? "0.0", "2.11.0"), domain: info?.domain || undefined };
 }
 
 /**
@@ -199,6 +202,7 @@ export function hasMessageTtl(nc: NatsConnectionLike): boolean {
  */
 export async function manage<T>(
   nc: NatsConnectionLike,
+  { api, isElsewhere }: Subjects,
   deadline: number,
   ask: (streams: JetStreamManager["streams"], manager: JetStreamManager) => Promise<T>,
 ): Promise<T> {
@@ -207,13 +211,14 @@ export async function manage<T>(
     const left = Math.max(1, deadline - now());
     try {
       // Both generations of the client serve as its connection.
-      const manager = await jetstreamManager(nc as never, { checkAPI: false, timeout: Math.ceil(left / 3) });
+      const options = { apiPrefix: api, checkAPI: false, timeout: Math.ceil(left / 3) };
+      const manager = await jetstreamManager(nc as never, options);
       return await flushing(nc, ask(manager.streams, manager));
     } catch (error) {
       // What a server has said tells more than that it did not say it again in what little time was left.
       if (!isSilence(error)) told = error;
       const isLast = deadline - now() - pause < LEAST_TRY;
-      if (isLast || !mayPass(error, nc.info?.jetstream === true)) throw told ?? error;
+      if (isLast || !mayPass(error, isElsewhere || nc.info?.jetstream === true)) throw told ?? error;
       await sleep(pause);
     }
   }

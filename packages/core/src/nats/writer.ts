@@ -6,7 +6,7 @@ import { DELETED, type Header, HeadersToSend } from "./headers.js";
 import type { KnownRevisions } from "./known-revisions.js";
 import type { Mux } from "./mux.js";
 import type { OutageReason } from "./outage-reason.js";
-import { ackIn, answerIn, isNoResponders, notAnAnswer, tooLarge } from "./replies.js";
+import { ackIn, answerIn, isNoResponders, noLeader, notAnAnswer, tooLarge } from "./replies.js";
 import { AnswerLost, type Reply, type Request, type Waiter } from "./request.js";
 import type { StreamFacts } from "./stream.js";
 import type { Subjects } from "./subjects.js";
@@ -27,7 +27,6 @@ export type WriteAnswer = number | "conflict" | "lost";
 const EMPTY = new Uint8Array(0);
 const NO_HEADERS: readonly Header[] = [];
 const EXPECTED_REVISION = "Nats-Expected-Last-Subject-Sequence";
-const NO_LEADER = "the bucket has no leader at the moment";
 
 /** Writes the entries of one bucket over one connection. */
 export class Writer {
@@ -75,8 +74,8 @@ export class Writer {
   async publishAgain(write: Write, last: Reply, request: Publication): Promise<WriteAnswer> {
     let reply = last;
     for (let pause = FIRST_PAUSE; ; pause = longer(pause)) {
-      if (isNoResponders(reply)) await this.asker.pause(pause, request.deadline, NO_LEADER);
-      else await pauseUntil(pause, request.deadline, NO_LEADER);
+      if (isNoResponders(reply)) await this.asker.pause(pause, request.deadline, noLeader(this.subjects));
+      else await pauseUntil(pause, request.deadline, noLeader(this.subjects));
       reply = await this.mux.request(request);
       const answer = this.answerTo(write, reply, request.headers.size);
       if (answer !== undefined) return answer;
@@ -110,7 +109,7 @@ export class Writer {
   }
 
   #refusal(error: ApiError, value: number, header: number): SessionStoreError {
-    if (error.err_code !== API.messageTooLarge) return apiError(error, this.subjects.stream);
+    if (error.err_code !== API.messageTooLarge) return apiError(error, this.subjects);
     const { maxMessageSize } = this.stream;
     return tooLarge(value, maxMessageSize > 0 ? maxMessageSize - header : undefined);
   }
@@ -131,7 +130,7 @@ class Publication implements Request, Waiter {
     private readonly settle: (answer: WriteAnswer | Promise<WriteAnswer>) => void,
     private readonly fail: (error: unknown) => void,
   ) {
-    this.subject = writer.subjects.entry + write.key;
+    this.subject = writer.subjects.write + write.key;
     this.payload = write.value;
     this.reasons = writer.reasons;
   }
