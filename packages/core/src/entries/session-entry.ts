@@ -8,6 +8,7 @@ import {
   encodeSession,
   encodeTombstone,
   keyIdIn,
+  othersIn,
   type SessionMetadata,
   type StoredTombstone,
   type Tombstone,
@@ -90,7 +91,11 @@ export function foundIn(context: Context, entry: Entry | null): Found {
   let metadata: SessionMetadata | undefined;
   let problem: Error | undefined;
   try {
-    if (!deleted) metadata = decodeSession(header);
+    if (!deleted) {
+      metadata = decodeSession(header);
+      const others = othersIn(entry.ownHeaders, metadata, context.options.encryption !== undefined);
+      if (others) metadata = { ...metadata, others };
+    }
   } catch (error) {
     problem = error as Error;
   }

@@ -67,7 +67,7 @@ export interface Added {
 }
 
 /** A user's index entry as it was read or written. */
-interface State {
+interface State extends Pick<IndexEntry, "others"> {
   readonly revision: number;
   readonly expiresAt: number;
   readonly members: readonly Member[];
@@ -198,7 +198,8 @@ export class UserIndex {
         const reduced = without(state, removals);
         const next = apply(reduced) ?? (reduced === state ? undefined : reduced);
         if (!next && isCurrent) return this.#done(state, userHash, removals);
-        const answer = next && (await this.#write(userHash, state.revision, next, deadline));
+        const answer =
+          next && (await this.#write(userHash, state.revision, { ...next, others: state.others }, deadline));
         if (next && typeof answer === "number") {
           return this.#done(this.#written(userHash, next, answer), userHash, removals);
         }
@@ -239,14 +240,14 @@ export class UserIndex {
     if (!entry) return { revision: 0, expiresAt: 0, members: [] };
     const { revision } = entry;
     if (entry.deleted) return { revision, expiresAt: 0, members: [] };
-    const { expiresAt, members } = decodeIndexEntry(entry.header, entry.value);
+    const { expiresAt, members, others } = decodeIndexEntry(entry.header, entry.value, entry.ownHeaders);
     const writtenAt = entry.writtenAt();
     const settled = writtenAt - this.patience;
     // The revision and the server's time of the entry are those of its newest members.
     const named = members.map(({ handle, place = revision, addedAt = writtenAt }) => {
       return { userHash, handle, place, addedAt, isSettled: addedAt < settled, asOf: writtenAt };
     });
-    return { revision, expiresAt, members: inOrder(named) };
+    return { revision, expiresAt, members: inOrder(named), others };
   }
 
   #written(userHash: string, { expiresAt, members }: IndexEntry, revision: number): State {

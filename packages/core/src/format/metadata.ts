@@ -48,6 +48,33 @@ export interface SessionMetadata {
   readonly expiresAt: number;
   readonly write: WriteKind;
   readonly membership?: Membership | undefined;
+  /**
+   * Headers that this version does not know, from a later one or another application. Every write of the session keeps
+   * them. They are not bound to an encrypted value.
+   */
+  readonly others?: readonly Header[] | undefined;
+}
+
+const KNOWN: ReadonlySet<string> = new Set(Object.values(HEADER));
+
+/** Gives the headers of an entry that are not NATS' own; nothing where there are as many as expected. */
+export type OwnHeaders = (expected: number) => readonly Header[] | undefined;
+
+/**
+ * What a session's headers hold beside what this version reads; see `SessionMetadata.others`.
+ * @param isEncrypted whether it is likely to be, which spares a look at each header
+ */
+export function othersIn(
+  own: OwnHeaders,
+  { membership }: SessionMetadata,
+  isEncrypted: boolean,
+): readonly Header[] | undefined {
+  return unknownIn(own(4 + (membership ? 2 : 0) + (isEncrypted ? 1 : 0)));
+}
+
+function unknownIn(headers: readonly Header[] | undefined): readonly Header[] | undefined {
+  const unknown = headers?.filter(([name]) => !KNOWN.has(name)) ?? [];
+  return unknown.length > 0 ? unknown : undefined;
 }
 
 /** @param keyId id of the key that the value is encrypted with; empty = the value is plain */
@@ -63,6 +90,7 @@ export function encodeSession(metadata: SessionMetadata, keyId = ""): Header[] {
     headers.push([HEADER.user, userHash], [HEADER.index, `${place} ${indexedUntil}`]);
   }
   if (keyId !== "") headers.push([HEADER.key, keyId]);
+  if (metadata.others) headers.push(...metadata.others);
   return headers;
 }
 
@@ -90,7 +118,8 @@ export function keyIdIn(read: HeaderReader): string {
  */
 export function boundTo(key: string, metadata: SessionMetadata): string {
   let bound = key;
-  for (const [name, value] of encodeSession(metadata)) bound += `\n${name}: ${value}`;
+  for (const [name, value] of encodeSession({ ...metadata, others: undefined }))
+    bound += `\n${name}: ${value}`;
   return bound;
 }
 
@@ -152,12 +181,14 @@ export interface IndexMember {
 export interface IndexEntry {
   readonly expiresAt: number;
   readonly members: readonly IndexMember[];
+  /** As in {@link SessionMetadata}. */
+  readonly others?: readonly Header[] | undefined;
 }
 
 /** `[place] handle [addedAt in s]`, numbers in base 36. */
 const MEMBER = /^(?:([0-9a-z]{1,11}) )?([A-Za-z0-9_-]{43})(?: ([0-9a-z]{1,8}))?$/;
 
-export function encodeIndexEntry({ expiresAt, members }: IndexEntry): {
+export function encodeIndexEntry({ expiresAt, members, others = [] }: IndexEntry): {
   headers: Header[];
   value: Uint8Array;
 } {
@@ -166,21 +197,20 @@ export function encodeIndexEntry({ expiresAt, members }: IndexEntry): {
     return addedAt === undefined ? line : `${line} ${Math.ceil(addedAt / 1000).toString(36)}`;
   });
   return {
-    headers: [
-      [HEADER.format, FORMAT],
-      [HEADER.expires, String(expiresAt)],
-    ],
+    headers: [[HEADER.format, FORMAT], [HEADER.expires, String(expiresAt)], ...others],
     value: Buffer.from(lines.join("\n"), "latin1"),
   };
 }
 
 /** @throws `ERR_SESSION_CORRUPT` when the entry is not an index entry of this format */
-export function decodeIndexEntry(read: HeaderReader, value: Uint8Array): IndexEntry {
+export function decodeIndexEntry(read: HeaderReader, value: Uint8Array, own?: OwnHeaders): IndexEntry {
   requireFormat(read);
   const expiresAt = numberIn(read(HEADER.expires), HEADER.expires);
-  if (value.length === 0) return { expiresAt, members: [] };
+  const found = unknownIn(own?.(2));
+  const others = found && { others: found };
+  if (value.length === 0) return { expiresAt, members: [], ...others };
   const text = Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("latin1");
-  return { expiresAt, members: text.split("\n").map(memberIn) };
+  return { expiresAt, members: text.split("\n").map(memberIn), ...others };
 }
 
 function memberIn(line: string): IndexMember {

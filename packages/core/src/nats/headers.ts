@@ -41,9 +41,17 @@ export interface Headers {
   get(name: string): string;
   /** The last value: what the server tells of a message comes after the headers of the client that wrote it. */
   last(name: string): string;
+  /** The names, where the client gave the headers. */
+  keys?(): string[];
 }
 
+/** Headers with which the server or the clients of NATS do something. */
+const RESERVED = ["Nats-", "KV-"] as const;
+const N = 78;
+const K = 75;
+
 const CR = 13;
+const LINE_END = "\r\n";
 
 /** A text that is put together for each search has to be made flat each time, so the few names are kept. */
 const needles = new Map<string, string>();
@@ -85,6 +93,25 @@ export class HeaderBlock implements Headers {
     return this.#valueAfter(this.#block.lastIndexOf(needle), needle);
   }
 
+  /** See `ownHeaders`. The lines are counted first, which makes no texts. */
+  own(expected: number): Own {
+    const block = this.#block;
+    let count = 0;
+    for (let at = block.indexOf(LINE_END) + 2; at < block.length - 2; at = block.indexOf(LINE_END, at) + 2) {
+      if (!isReserved(block, at)) count++;
+    }
+    return count === expected ? undefined : this.#allOwn();
+  }
+
+  #allOwn(): Own {
+    const lines = this.#block.split(LINE_END).slice(1, -2);
+    return lines.flatMap((line) => {
+      const end = line.indexOf(":");
+      const name = line.slice(0, end);
+      return end <= 0 || isReserved(name) ? [] : [[name, line.slice(end + 1).trim()] as const];
+    });
+  }
+
   #valueAfter(start: number, needle: string): string {
     if (start < 0) return "";
     const from = start + needle.length;
@@ -94,6 +121,25 @@ export class HeaderBlock implements Headers {
   get #status(): string {
     return this.#block.slice(VERSION.length, this.#block.indexOf("\r\n")).trim();
   }
+}
+
+type Own = readonly (readonly [name: string, value: string])[] | undefined;
+
+/** Whether a name that begins here in a text is one of NATS' own. */
+function isReserved(text: string, at = 0): boolean {
+  const first = text.charCodeAt(at);
+  if (first === N) return text.startsWith(RESERVED[0], at);
+  return first === K && text.startsWith(RESERVED[1], at);
+}
+
+/**
+ * What the application that stored a message wrote into its headers, in order.
+ * @param expected how many there should be: nothing is given where there are as many
+ */
+export function ownHeaders(headers: Headers, expected: number): Own {
+  if (headers instanceof HeaderBlock) return headers.own(expected);
+  const names = (headers.keys?.() ?? []).filter((name) => !isReserved(name));
+  return names.length === expected ? undefined : names.map((name) => [name, headers.get(name)]);
 }
 
 /** Where both generations of the client keep the bytes of a message, though neither declares it. */

@@ -1,6 +1,6 @@
 import { corrupt, SessionStoreError, unavailable } from "../errors.js";
 import { API, type ApiError, apiError } from "./api-errors.js";
-import { HeaderBlock, type Headers, hasData, headersOf, textOf } from "./headers.js";
+import { HeaderBlock, type Headers, hasData, headersOf, ownHeaders, textOf } from "./headers.js";
 import type { Reply } from "./request.js";
 import type { StreamName } from "./subjects.js";
 
@@ -14,6 +14,8 @@ export interface Entry {
   readonly deleted: boolean;
   /** The value of a header, or an empty string. */
   readonly header: (name: string) => string;
+  /** See `ownHeaders` of `headers.ts`. */
+  readonly ownHeaders: (expected: number) => ReturnType<typeof ownHeaders>;
   /** When it was stored, by the server's clock (Unix ms). */
   readonly writtenAt: () => number;
   /** The stream that answered; a mirror answers reads of the bucket under its own name. */
@@ -57,6 +59,7 @@ export function directEntry(reply: Reply): Entry | null {
     revision: Number(headers.last("Nats-Sequence")),
     value: reply.data,
     header: (name) => headers.get(name),
+    ownHeaders: (expected) => ownHeaders(headers, expected),
     writtenAt: () => timeOf(headers.last(TIME_STAMP)),
     stream: headers.last("Nats-Stream"),
     askedLeader: false,
@@ -108,6 +111,7 @@ export function leaderEntry(reply: Reply, name: StreamName): Entry | null {
     revision: seq,
     value: Buffer.from(data, "base64"),
     header: (name) => headers.get(name),
+    ownHeaders: (expected) => ownHeaders(headers, expected),
     writtenAt: () => timeOf(time),
     stream: name.stream,
     askedLeader: true,

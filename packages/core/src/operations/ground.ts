@@ -8,6 +8,7 @@ export interface Ground {
   readonly createdAt: number | undefined;
   readonly expiresAt: number | undefined;
   readonly membership: Membership | undefined;
+  readonly others: SessionMetadata["others"];
 }
 
 export const NOTHING_THERE: Ground = {
@@ -15,11 +16,12 @@ export const NOTHING_THERE: Ground = {
   createdAt: undefined,
   expiresAt: undefined,
   membership: undefined,
+  others: undefined,
 };
 
 export function groundOf({ revision, metadata }: { revision: number; metadata: SessionMetadata }): Ground {
-  const { createdAt, expiresAt, membership } = metadata;
-  return { revision, createdAt, expiresAt, membership };
+  const { createdAt, expiresAt, membership, others } = metadata;
+  return { revision, createdAt, expiresAt, membership, others };
 }
 
 /** What there may be, from any copy: the write shows whether it is still like that. */

@@ -76,7 +76,7 @@ async function rotate<T extends object>(
   /** Stores the session under its new id. @returns its metadata; `undefined` where it has expired */
   const store = async (
     { data, value }: Content<T>,
-    { metadata: { createdAt } }: StoredSession,
+    { metadata: { createdAt, others } }: StoredSession,
     before: Membership | undefined,
   ): Promise<SessionMetadata | undefined> => {
     const time = Date.now();
@@ -84,7 +84,7 @@ async function rotate<T extends object>(
     if (expiresAt <= time) return undefined;
     const owner = ownerOf(context, userIn(context, data, deadline), before);
     const member = await membership.prepare(owner, before, expiresAt, true);
-    const metadata: SessionMetadata = { createdAt, expiresAt, write: "create", membership: member };
+    const metadata: SessionMetadata = { createdAt, expiresAt, write: "create", membership: member, others };
     for (;;) {
       const write = { handle: newHandle, value, metadata, expected: revision };
       membership.sending();

@@ -190,8 +190,9 @@ function write<T extends object>(
   if (expiresAt <= time) return Promise.resolve(gone(context, plan, progress));
   const changed = content.value === plan.ours.value ? "update" : "merge";
   const kind = ground.createdAt === undefined ? "create" : changed;
-  const send = (member: Membership | undefined) =>
-    sendWrite(context, plan, progress, { createdAt, expiresAt, write: kind, membership: member });
+  const { others } = ground;
+  const send = (membership: Membership | undefined) =>
+    sendWrite(context, plan, progress, { createdAt, expiresAt, write: kind, membership, others });
   if (!membership) return send(undefined);
   const owner = ownerOf(context, userIn(context, content.data, plan.deadline), ground.membership);
   const member = membership.prepare(owner, ground.membership, expiresAt);

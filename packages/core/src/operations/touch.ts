@@ -110,7 +110,8 @@ async function storeTouch<T extends object>(
     const expiresAt = expiryOf(Date.now(), life, createdAt, options);
     const owner = await storedOwner(context, current, deadline);
     const member = await membership.prepare(owner, before.membership, expiresAt);
-    const metadata: SessionMetadata = { createdAt, expiresAt, write: "touch", membership: member };
+    const { others } = before;
+    const metadata: SessionMetadata = { createdAt, expiresAt, write: "touch", membership: member, others };
     membership.sending();
     const answer = await sessions.write({ handle, value, metadata, expected: revision }, deadline);
     if (typeof answer === "number") {
