@@ -17,6 +17,7 @@ const benchmarks = {
   http: { rounds: 21, seconds: 1, quick: { rounds: 2, seconds: 1 } },
   store: { rounds: 5, operations: 10_000, sessions: 1000, quick: { rounds: 1, operations: 1000 } },
   races: { quick: {} },
+  flows: { quick: {} },
   scale: { rounds: 5, operations: 2000, sessions: 1_000_000, quick: { rounds: 1, sessions: 20_000 } },
   gather: {
     rounds: 5,

@@ -84,19 +84,18 @@ export class AdapterKit<T extends object, H extends HeldSession<T> = HeldSession
   }
 
   /**
-   * Saves on top of the record that is held, and keeps the new one. The record of a session that is gone is kept
-   * too: a later save by the same request must not create the session again.
+   * Saves on top of the record that is held, and keeps the new one; unchanged data only renew the session. The record
+   * of a session that is gone is kept too: a later save by the same request must not create the session again.
    *
-   * @param touchUnchanged whether a save of unchanged data is a touch
    * @returns whether the session is stored
    */
-  save(held: H, data: T, ttl: TtlOf<T>, touchUnchanged = false): Promise<boolean> {
+  save(held: H, data: T, ttl: TtlOf<T>): Promise<boolean> {
     const mayExist = !held.isNew;
     held.isNew = false;
     if (isEnd(data, ttl)) return this.#end(held);
     const { id, record } = held;
     return this.sessions
-      .save(id, data, { record, source: held, ttl, touchUnchanged, mayExist })
+      .save(id, data, { record, source: held, ttl, touchUnchanged: true, mayExist })
       .then((saved) => this.#keep(held, saved.record, "save"));
   }
 

@@ -6,6 +6,7 @@ import { destroyByUser, listByUser } from "./operations/by-user.js";
 import { checkBucket } from "./operations/check.js";
 import { destroySession, type OnlyOf } from "./operations/destroy.js";
 import { clearSessions, countLive, liveHandles, liveRecords } from "./operations/list.js";
+import { storedOf } from "./operations/loaded-session.js";
 import { recordOf } from "./operations/record.js";
 import { rotateSession } from "./operations/rotate.js";
 import { saveSession } from "./operations/save.js";
@@ -300,6 +301,14 @@ export class SessionStore<T extends object = SessionData> {
   /** Waits for operations under way, then ends the store's subscriptions. The connection stays open. */
   close(): Promise<void> {
     return this.#parts.lifecycle.close();
+  }
+
+  /** @internal The session as this record's last read or write left it, with data that nobody has changed. */
+  reread(record: SessionRecord<T>): Promise<SessionRecord<T>> {
+    const { handle } = record;
+    return this.#parts.lifecycle.run(async (deadline) =>
+      recordOf<T>(this.#parts.context, handle, storedOf(record), deadline),
+    );
   }
 
   /** @internal Whether a touch of this record would be stored now; true while the store is not open. */

@@ -97,8 +97,7 @@ export class RequestSessions {
     else this.#kit.hold(held, session);
     return held.run(() => {
       const stored = toStored(session, held.cookie);
-      // Hosts that copy sessions do not touch them: they save unchanged ones.
-      return this.#kit.save(held, stored, ttlOf, request !== undefined).then((isStored) => {
+      return this.#kit.save(held, stored, ttlOf).then((isStored) => {
         if (isStored) held.saved(stored.cookie);
       });
     });
@@ -158,16 +157,12 @@ export class RequestSessions {
     return list;
   }
 
-  /** Stores a changed cookie with the data that are stored now: those of the request may be older, or incomplete. */
+  /** Stores a changed cookie with the data as they were stored: the request may have changed its own. */
   async #saveCookie(held: Held, session: SessionData): Promise<void> {
     const cookie = storedCookieOf(session);
     const { id, record: before } = held;
-    const record = await this.#kit.sessions.load(id);
-    // A session that began under the same id since is another one.
-    if (!record || (before && before.createdAt !== record.createdAt)) {
-      this.#kit.emitGone(id, "touch");
-      return;
-    }
+    if (!before) return;
+    const record = await this.#kit.sessions.reread(before);
     const data = { ...record.data, cookie: cookie as unknown as SessionData["cookie"] };
     if (!(await this.#kit.save(new Held(id, record), data, ttlOf))) return;
     held.cookie = cookie;

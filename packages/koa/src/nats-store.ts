@@ -102,7 +102,7 @@ export class NatsStore extends EventEmitter<NatsStoreEvents> {
       const endsWithBrowser = data._session === true || (ctx !== undefined && this.#hasLostMaxAge(ctx));
       if (ctx) this.#noteBrowserSession(ctx, endsWithBrowser);
       const stored = toStored(data, endsWithBrowser);
-      return this.#kit.save(held, stored, (final) => ttlOfStored(final, stored, maxAge), true);
+      return this.#kit.save(held, stored, (final) => ttlOfStored(final, stored, maxAge));
     });
   }
 

@@ -64,7 +64,7 @@ function summaryOf({ http }) {
 
 /** @param {string} folder of the results, seen from the page */
 function figuresOf(results, folder) {
-  const { http, races, scale } = results;
+  const { http, races, flows, scale } = results;
   const parts = [`${measuredOn(Object.values(results))} [All tables](${folder}/README.md).`];
   if (http) parts.push(`![Requests per second](${folder}/http.svg)`, httpTable(groupsOf(http.medians)));
   const promised = Object.values(results).flatMap(({ figures }) => figures.filter(({ target }) => target));
@@ -74,8 +74,23 @@ function figuresOf(results, folder) {
       "What goes wrong when requests of one browser overlap, and two things beside:",
       wholeTable(races),
     );
+  if (flows) {
+    parts.push(
+      "How many messages what a browser does makes a store send (a process asks about its bucket twice a second at most beside that):",
+      ...byFramework(flows).map(wholeTable),
+    );
+  }
   if (scale) parts.push(`![Live sessions on one node](${folder}/scale.svg)`);
   return parts.join("\n\n");
+}
+
+/** A table for each framework, which have other stores. */
+function byFramework({ medians }) {
+  const rows = Object.entries(medians);
+  const isKoa = ([name]) => name.startsWith("Koa: ");
+  return [rows.filter((row) => !isKoa(row)), rows.filter(isKoa)].map((part) => ({
+    medians: Object.fromEntries(part),
+  }));
 }
 
 /** Where and when, and with what: no figure stands without it. */
