@@ -125,6 +125,20 @@ const parts: Record<string, readonly [before: string, after: string]> = {
     assert.notEqual(sessions.hashUser("ada"), other.hashUser("ada"));
     assert.equal(await sessions.destroyByUser("ada"), 1);`,
   ],
+  "packages/core/docs/migrating.md: Move in": [
+    `${given} import { NatsStore } from "connect-nats"; import session from "express-session";
+    const cookie = { originalMaxAge: 3_600_000, path: "/" };
+    const oldStore = new session.MemoryStore();
+    await new Promise((done) => oldStore.set(id, { user: "ada", cookie }, done));`,
+    `assert.equal((await store.get(id)).user, "ada");
+    assert.equal((await other.load(id)).data.user, "ada");`,
+  ],
+  "packages/core/docs/migrating.md: From one bucket to another": [
+    `${given} import { NatsStore } from "connect-nats";
+    await other.save(id, { user: "ada", cookie: { originalMaxAge: 3_600_000, path: "/" } });`,
+    `assert.equal((await store.get(id)).user, "ada");
+    assert.equal((await store.sessions.load(id)).createdAt, (await before.load(id)).createdAt);`,
+  ],
   "packages/core/docs/options.md: Options": [
     given,
     `await sessions.save(id, { visits: 1 });

@@ -1,8 +1,13 @@
+import { Migration, type SessionOperations } from "./migration/migration.js";
+import { coreStore, coreStoreIn, frameworkStore, type OldStoreForm } from "./migration/old-store.js";
+import { checkMigrateFrom, type MigrateFrom } from "./migration/options.js";
 import type { SessionStoreOptions } from "./options.js";
 import { SessionStore } from "./store.js";
 import type { NatsConnectionSource, SessionRecord } from "./types.js";
 import { SerialQueue } from "./util/serial-queue.js";
 
+export type { OldSession, OldStoreForm } from "./migration/old-store.js";
+export type { MigrateFrom, MigrationPhase } from "./migration/options.js";
 export { clearTimeout, nextTick, setTimeout } from "./util/timers.js";
 
 /** A write met a session that was ended elsewhere. The session stays ended and nothing was stored. */
@@ -52,9 +57,19 @@ export class HeldSession<T extends object> extends SerialQueue {
   }
 }
 
+/** A store that sessions move in from, and how an adapter works with it. */
+export interface KitMigration<S extends object> {
+  readonly option: MigrateFrom<object>;
+  readonly form: OldStoreForm<S>;
+  /** What is compared of a key's value, to see whether it has changed. */
+  comparable(key: string, value: unknown): unknown;
+}
+
 /** What the adapters of all frameworks share: a store, and which object of a framework holds which session. */
 export class AdapterKit<T extends object, H extends HeldSession<T> = HeldSession<T>> {
   readonly sessions: SessionStore<T>;
+  /** Loads, writes and ends single sessions, in the old store too while they move in from there. */
+  readonly operations: SessionOperations<T>;
   readonly #isOwn: boolean;
   readonly #emitter: Emitter;
   readonly #held = new WeakMap<object, H>();
@@ -63,9 +78,16 @@ export class AdapterKit<T extends object, H extends HeldSession<T> = HeldSession
    * @param emitter emits `gone`
    * @throws TypeError for a bad option, and for options beside a store, which has its own
    */
-  constructor(source: SessionSource, options: SessionStoreOptions, emitter: Emitter) {
+  constructor(
+    source: SessionSource,
+    options: SessionStoreOptions,
+    emitter: Emitter,
+    // biome-ignore lint/suspicious/noExplicitAny: the stores of any framework
+    migration?: KitMigration<any>,
+  ) {
     this.#isOwn = !(source instanceof SessionStore);
     this.sessions = storeFrom(source, options);
+    this.operations = migration ? operationsOf(this.sessions, migration) : this.sessions;
     this.#emitter = emitter;
   }
 
@@ -94,7 +116,7 @@ export class AdapterKit<T extends object, H extends HeldSession<T> = HeldSession
     held.isNew = false;
     if (isEnd(data, ttl)) return this.#end(held);
     const { id, record } = held;
-    return this.sessions
+    return this.operations
       .save(id, data, { record, source: held, ttl, touchUnchanged: true, mayExist })
       .then((saved) => this.#keep(held, saved.record, "save"));
   }
@@ -107,7 +129,7 @@ export class AdapterKit<T extends object, H extends HeldSession<T> = HeldSession
   /** Renews the session's expiry; does nothing for a session that is not stored. */
   async touch(held: H, ttl: number | undefined): Promise<void> {
     if (!held.record) return;
-    const { record } = await this.sessions.touch(held.id, held.record, { ttl });
+    const { record } = await this.operations.touch(held.id, held.record, { ttl });
     this.#keep(held, record, "touch");
   }
 
@@ -120,7 +142,7 @@ export class AdapterKit<T extends object, H extends HeldSession<T> = HeldSession
     if (!held.record) return this.save(next, data, ttl);
     next.isNew = false;
     if (isEnd(data, ttl)) return this.#end(held);
-    const { record } = await this.sessions.rotate(held.id, next.id, data, {
+    const { record } = await this.operations.rotate(held.id, next.id, data, {
       record: held.record,
       source: held,
       newSource: next,
@@ -142,7 +164,7 @@ export class AdapterKit<T extends object, H extends HeldSession<T> = HeldSession
 
   /** A session that ends itself, by a maxAge of zero, is not `gone`: that is what its request wanted. */
   async #end({ id }: H): Promise<false> {
-    await this.sessions.destroy(id);
+    await this.operations.destroy(id);
     return false;
   }
 
@@ -156,6 +178,22 @@ export class AdapterKit<T extends object, H extends HeldSession<T> = HeldSession
 /** Whether data ask for the end of their session. */
 function isEnd<T>(data: T, ttl: TtlOf<T>): boolean {
   return (ttl(data) ?? 1) <= 0;
+}
+
+function operationsOf<T extends object>(
+  sessions: SessionStore<T>,
+  { option, form, comparable }: KitMigration<object>,
+): SessionOperations<T> {
+  checkMigrateFrom(option);
+  const { store, phase = "new-only" } = option;
+  const core = coreStoreIn(store);
+  if (core === (sessions as object)) {
+    throw new TypeError(
+      "Expected `migrateFrom.store` to be another store than the one that sessions move to",
+    );
+  }
+  const old = core ? coreStore(core) : frameworkStore(store, form);
+  return new Migration(sessions, old, phase, comparable);
 }
 
 function storeFrom<T extends object>(source: SessionSource, options: SessionStoreOptions): SessionStore<T> {

@@ -311,6 +311,11 @@ export class SessionStore<T extends object = SessionData> {
     );
   }
 
+  /** @internal For what works beside the store on the same bucket. */
+  static partsOf<T extends object>(store: SessionStore<T>): Assembly {
+    return store.#parts;
+  }
+
   /** @internal Whether a touch of this record would be stored now; true while the store is not open. */
   isTouchDue(record: SessionRecord<T>, options: TouchOptions = {}): boolean {
     const { lifecycle, context } = this.#parts;

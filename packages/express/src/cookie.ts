@@ -104,6 +104,31 @@ export function prepareCookie(data: StoredSession, expiresAt: number): StoredCoo
   return stored;
 }
 
+/** The cookie of stored data as other stores get it from express-session: an instance of its class. */
+export function cookieOf(data: SessionData, expiresAt: number): SessionData["cookie"] {
+  const session = { ...data } as StoredSession;
+  const stored = prepareCookie(session, expiresAt);
+  const cookie = new CookieClass(stored) as unknown as StoredCookie;
+  const { originalMaxAge, expires } = session.cookie as unknown as StoredCookie;
+  // As express-session makes it of loaded data; either assignment changes the other attribute.
+  cookie.expires = typeof expires === "string" ? new Date(expires) : expires;
+  cookie.originalMaxAge = originalMaxAge ?? null;
+  return cookie as unknown as SessionData["cookie"];
+}
+
+/** What of a stored cookie changes only when somebody changes it. */
+export function comparableCookie(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  const cookie = Object.entries(value).filter(
+    ([name, attribute]) => attribute !== null && attribute !== undefined && !TIMES.has(name),
+  );
+  const { originalMaxAge, expires } = value as StoredCookie;
+  if (!isNumber(originalMaxAge))
+    return { ...Object.fromEntries(cookie), expires: isUnset(expires) ? null : expires };
+  // It shrinks by a few ms, again and again.
+  return { ...Object.fromEntries(cookie), originalMaxAge: Math.ceil((originalMaxAge as number) / 1000) };
+}
+
 /** The plain attributes of a session's cookie. */
 function attributesOf(session: SessionData): StoredCookie {
   const cookie = (session.cookie ?? {}) as unknown as StoredCookie;

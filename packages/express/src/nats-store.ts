@@ -10,6 +10,7 @@ import {
 import { answer, type Callback } from "./callback.js";
 import type { HeldExpressSession } from "./held-session.js";
 import { holdResponse } from "./hold-response.js";
+import { migrationFrom } from "./migrate-from.js";
 import { longestHold, type NatsStoreOptions } from "./options.js";
 import { RequestSessions } from "./request-sessions.js";
 
@@ -50,10 +51,13 @@ export class NatsStore extends session.Store {
    * adapters can share
    * @throws TypeError for a bad option
    */
-  constructor(source: SessionSource, { holdResponse = true, ...options }: NatsStoreOptions = {}) {
+  constructor(
+    source: SessionSource,
+    { holdResponse = true, migrateFrom, ...options }: NatsStoreOptions = {},
+  ) {
     super();
     this.#longestHold = longestHold(holdResponse);
-    this.#kit = new AdapterKit(source, options, this);
+    this.#kit = new AdapterKit(source, options, this, migrateFrom && migrationFrom(migrateFrom));
     const requests = new RequestSessions(this.#kit);
     this.#requests = requests;
     // Also after a failed `reload()`: the request had loaded the session before.

@@ -33,7 +33,7 @@ export class RequestSessions {
     const request: RequestLoad = { id };
     if (isCopied) this.#request.enterWith(request);
     try {
-      const record = await this.#kit.sessions.load(id);
+      const record = await this.#kit.operations.load(id);
       if (!record) return null;
       request.held = this.#hold(id, record);
       return record.data;
@@ -127,7 +127,7 @@ export class RequestSessions {
 
   async destroy(id: string): Promise<void> {
     const request = this.#requestOf(id);
-    await this.#kit.sessions.destroy(id);
+    await this.#kit.operations.destroy(id);
     // The request that ended it may begin a session under the same id.
     if (request) request.held = undefined;
   }
@@ -162,7 +162,7 @@ export class RequestSessions {
     const cookie = storedCookieOf(session);
     const { id, record: before } = held;
     if (!before) return;
-    const record = await this.#kit.sessions.reread(before);
+    const record = await this.#kit.operations.reread(before);
     const data = { ...record.data, cookie: cookie as unknown as SessionData["cookie"] };
     if (!(await this.#kit.save(new Held(id, record), data, ttlOf))) return;
     held.cookie = cookie;
@@ -170,7 +170,7 @@ export class RequestSessions {
   }
 
   async #load(id: string, session: SessionData): Promise<Held | undefined> {
-    const record = await this.#kit.sessions.load(id);
+    const record = await this.#kit.operations.load(id);
     const held = record && this.#hold(id, record);
     if (held) this.#kit.hold(held, session);
     return held ?? undefined;

@@ -1,5 +1,5 @@
 import { EventEmitter } from "node:events";
-import type { SessionStore, SessionStoreOptions } from "nats-session-store";
+import type { SessionStore } from "nats-session-store";
 import {
   AdapterKit,
   checkSession,
@@ -7,6 +7,8 @@ import {
   HeldSession,
   type SessionSource,
 } from "nats-session-store/adapter";
+import { migrationFrom } from "./migrate-from.js";
+import type { NatsStoreOptions } from "./options.js";
 import { fromStored, type KoaSessionData, toStored, ttlOfStored } from "./stored.js";
 
 /** What koa-session passes to every call of a store. */
@@ -44,16 +46,16 @@ export class NatsStore extends EventEmitter<NatsStoreEvents> {
    * adapters can share
    * @throws TypeError for a bad option
    */
-  constructor(source: SessionSource, options: SessionStoreOptions = {}) {
+  constructor(source: SessionSource, { migrateFrom, ...options }: NatsStoreOptions = {}) {
     super();
-    this.#kit = new AdapterKit(source, options, this);
+    this.#kit = new AdapterKit(source, options, this, migrateFrom && migrationFrom(migrateFrom));
   }
 
   /**
    * A store that is open: `new NatsStore` and `ready()`.
    * @throws what the constructor throws and `ready()` rejects with
    */
-  static async open(source: SessionSource, options?: SessionStoreOptions): Promise<NatsStore> {
+  static async open(source: SessionSource, options?: NatsStoreOptions): Promise<NatsStore> {
     const store = new NatsStore(source, options);
     try {
       await store.ready();
@@ -77,7 +79,7 @@ export class NatsStore extends EventEmitter<NatsStoreEvents> {
   /** The session's data, or `null` when the server says that there is none. An outage is an error. */
   async get(key: string, _maxAge?: unknown, options?: CallOptions): Promise<KoaSessionData | null> {
     const ctx = contextOf(options);
-    const record = await this.sessions.load(key);
+    const record = await this.#kit.operations.load(key);
     if (!record) return null;
     const data = fromStored(record.data, record.expiresAt);
     if (ctx) {
@@ -111,11 +113,11 @@ export class NatsStore extends EventEmitter<NatsStoreEvents> {
     const ctx = contextOf(options);
     const held = ctx && this.#kit.heldBy(key, ctx);
     if (!held) {
-      await this.sessions.destroy(key);
+      await this.#kit.operations.destroy(key);
       return;
     }
     await held.run(async () => {
-      await this.sessions.destroy(key);
+      await this.#kit.operations.destroy(key);
       // The request that ended the session may begin one under the same key.
       held.record = undefined;
     });

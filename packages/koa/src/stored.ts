@@ -10,7 +10,7 @@ export interface KoaSessionData {
 }
 
 /** What koa-session adds to a cookie's maxAge for the store (ms), so that the cookie ends first. */
-const STORE_MARGIN = 10_000;
+export const STORE_MARGIN = 10_000;
 
 /**
  * The time to live (ms) that a save asks for; `undefined` = the store's `ttl`.

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Context } from "../context.js";
 import { SessionStoreError } from "../errors.js";
+import { MARK } from "../format/migration-mark.js";
 import { isSame } from "../format/serializer.js";
 import type { KeyConflict, SessionStoreOptions } from "../options.js";
 import { deserializeData, ownTurn, resolveKey, serializeData, textOfKey } from "./application.js";
@@ -58,8 +59,9 @@ export async function mergeContents<T extends object>(
   const { data, differs } = await merge(before, our, their, {
     textOf: (key, value) => textOfKey(context, key, value, deadline),
     resolve: (key, versions) =>
-      // The same value on both sides may be our own write, which is not to be counted twice.
-      mayIncludeOurs && isDeepStrictEqual(versions.ours, versions.theirs)
+      // The same value on both sides may be our own write, which is not to be counted twice. A migration's mark is
+      // nothing of the application.
+      key === MARK || (mayIncludeOurs && isDeepStrictEqual(versions.ours, versions.theirs))
         ? versions.ours
         : resolveKey(context, key, versions as KeyConflict, deadline),
   });

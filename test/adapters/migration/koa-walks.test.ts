@@ -1,0 +1,4 @@
+import { koaFramework } from "../support/koa.js";
+import { specifyWalks } from "./walks.js";
+
+specifyWalks(koaFramework, ["koa-redis"]);

@@ -1,0 +1,3 @@
+import type { Database } from "./database.mjs";
+
+export declare function startPostgres(): Promise<Database>;
