@@ -72,10 +72,20 @@ async function run() {
 
   Sign in as ${demoAccounts.map(({ id, password }) => `${id} / ${password}`).join(" or ")}.
   Sessions are kept by ${keeper}. They outlive a restart.
-${server ? "  Enter freezes NATS, to see what visitors see then; Enter again lets it go on.\n" : ""}  Ctrl-C stops everything.
+${server ? "  Enter freezes NATS, to see what visitors see then; Enter again lets it go on.\n" : ""}  In another terminal:
+${commands(natsUrl)}
+  Ctrl-C stops everything.
 `);
   if (server !== undefined) process.stdin.on("data", toggleOutage);
   return ending;
+}
+
+/** Three things to try; the address of another server may hold a password, and is in a variable that they read. */
+function commands(natsUrl) {
+  const program = relative("", join(folder, "../../packages/cli/dist/main.js"));
+  const at = server ? ` --server ${natsUrl}` : "";
+  const all = ["list --user ada", "watch", "end --user ada"];
+  return all.map((command) => `    node ${program} ${command}${at}\n`).join("");
 }
 
 async function startServer() {

@@ -13,6 +13,7 @@ const store = new NatsStore(nc, { user: (data) => data.user });
 const { sessions } = store;
 
 const app = express();
+app.get("/healthz", async (_req, res) => res.json(await sessions.check({ timeout: 1000 })));
 app.use(
   session({
     store,

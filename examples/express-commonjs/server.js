@@ -13,6 +13,7 @@ const store = new NatsStore(() =>
 );
 
 const app = express();
+app.get("/healthz", async (_req, res) => res.json(await store.sessions.check({ timeout: 1000 })));
 app.use(
   session({
     store,

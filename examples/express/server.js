@@ -11,6 +11,7 @@ const nc = await connect({ servers: NATS_URL, maxReconnectAttempts: -1, pingInte
 const store = new NatsStore(nc);
 
 const app = express();
+app.get("/healthz", async (_req, res) => res.json(await store.sessions.check({ timeout: 1000 })));
 app.use(
   session({
     store,

@@ -18,9 +18,8 @@ app.use(async (ctx, next) => {
   } catch (error) {
     if (!String(error.code).startsWith("ERR_SESSION_")) throw error;
     ctx.app.emit("error", error, ctx); // logs it
-    ctx.status = 503;
     ctx.set("Retry-After", "5");
-    ctx.body = "Try again in a moment";
+    Object.assign(ctx, { status: 503, body: "Try again in a moment" });
   }
 });
 // Browsers send a lax cookie with no form of another site.
@@ -29,6 +28,7 @@ app.use(bodyParser({ enableTypes: ["form"] }));
 app.use((ctx) => ROUTES[`${ctx.method} ${ctx.path}`]?.(ctx));
 
 const ROUTES = {
+  "GET /healthz": async (ctx) => Object.assign(ctx, { body: await store.sessions.check({ timeout: 1000 }) }),
   "GET /": (ctx) => {
     const { user } = ctx.session;
     if (!user) return show(ctx, SIGN_IN);

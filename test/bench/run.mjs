@@ -31,6 +31,7 @@ const benchmarks = {
     sessions: 100_000,
     quick: { rounds: 2, operations: 3000, sessions: 10_000 },
   },
+  telemetry: { rounds: 15, seconds: 1, quick: { rounds: 2, seconds: 1 } },
 };
 const numbers = ["rounds", "operations", "sessions", "seconds"];
 

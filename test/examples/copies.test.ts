@@ -63,8 +63,13 @@ describe.each(["express", "koa"])("the example %s", (name) => {
     const app = await start(scripts, name);
     const browser = new Browser(app.url);
     await browser.post("/sign-in", ada);
+    const healthy = await new Browser(app.url).get("/healthz");
+    expect(healthy).toMatchObject({ status: 200, cookies: [] });
+    expect(JSON.parse(healthy.text)).toMatchObject({ bucket: "sessions", feed: "idle" });
     await server.pause();
-    const page = await browser.get("/").finally(() => server.resume());
+    const visits = Promise.all([browser.get("/"), new Browser(app.url).get("/healthz")]);
+    const [page, health] = await visits.finally(() => server.resume());
+    expect(health.status).toBe(503);
     expect(page).toMatchObject({ status: 503, text: "Try again in a moment", cookies: [] });
     expect(page.headers.get("retry-after")).toBe("5");
     expect(app.errors).toContain("Sessions cannot be reached");

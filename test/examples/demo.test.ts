@@ -1,9 +1,10 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, exec, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Browser, visitsOf } from "./browser.js";
 import { descendantsOf, isAlive, type RunningProcess } from "./processes.js";
@@ -77,6 +78,11 @@ test("everything stops and starts again, and whoever signed in still is", { time
     expect(visitsOf(await browser.get("/"))).toBe(1);
     expect(visitsOf(await browser.get("/"))).toBe(2);
   }
+
+  const [list, watch, end] = first.output().match(/node \S+ (?:list|watch|end) .*/g) ?? [];
+  expect([list, watch, end]).not.toContain(undefined);
+  const { stdout } = await promisify(exec)(`${list} --format count`);
+  expect(Number(stdout)).toBe(2);
 
   const processes = await descendantsOf(first.process.pid);
   expect(processes.length).toBeGreaterThanOrEqual(3);

@@ -226,7 +226,10 @@ describe.each(loginExamples)("the $framework login app", (example) => {
         new Browser(hasty.url).get("/sign-in"),
       ]);
       for (const page of pages) expectUnavailable(page);
-      expect((await visitor.get("/healthz")).status).toBe(200);
+      expect(await visitor.get("/healthz")).toMatchObject({
+        status: 503,
+        text: '{"code":"ERR_SESSION_UNAVAILABLE"}',
+      });
     } finally {
       await server.resume();
       await hasty.close();

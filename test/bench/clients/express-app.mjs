@@ -6,11 +6,15 @@ import { sessionData } from "./sessions.mjs";
 
 const DAY = 86_400_000;
 
-/** An application whose users sign in, read, change their session and sign out; without a store it has no sessions. */
-export async function open({ store: settings }) {
+/**
+ * An application whose users sign in, read, change their session and sign out; without a store it has no sessions.
+ * @param first a middleware that comes before all others
+ */
+export async function open({ store: settings, first }) {
   const { store, close } = await openStore(settings);
   const app = express();
   app.disable("x-powered-by");
+  if (first) app.use(first);
   if (store) {
     app.use(
       session({

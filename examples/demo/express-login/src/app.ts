@@ -3,6 +3,7 @@ import {
   assetCacheControl,
   createUserDirectory,
   demoAccounts,
+  healthOf,
   Refusal,
   readAssets,
   type Site,
@@ -45,8 +46,9 @@ export function createApp(options: AppOptions): Express {
     next();
   });
 
-  app.get("/healthz", (_req, res) => {
-    res.type("text/plain").send("ok\n");
+  app.get("/healthz", async (_req, res) => {
+    const { status, body } = await healthOf(store.sessions);
+    res.status(status).json(body);
   });
   for (const { path, type, content } of readAssets()) {
     app.get(path, (_req, res) => {

@@ -48,7 +48,7 @@ export function createApp(options: AppOptions): Koa {
     return next();
   });
   app.use(errorPages(site));
-  app.use(openRoutes().routes());
+  app.use(openRoutes(store.sessions).routes());
   app.use((ctx, next) => {
     if (secure && !ctx.secure) throw new Refusal(421);
     return next();

@@ -1,11 +1,11 @@
 import { Router } from "@koa/router";
-import { assetCacheControl, readAssets } from "example-login-shared";
+import { assetCacheControl, type CheckedSessions, healthOf, readAssets } from "example-login-shared";
 
 /** What is answered without looking at a session. */
-export function openRoutes(): Router {
+export function openRoutes(sessions: CheckedSessions): Router {
   const router = new Router();
-  router.get("/healthz", (ctx) => {
-    ctx.body = "ok\n";
+  router.get("/healthz", async (ctx) => {
+    Object.assign(ctx, await healthOf(sessions));
   });
   for (const { path, type, content } of readAssets()) {
     router.get(path, (ctx) => {

@@ -5,6 +5,7 @@ export { type DeviceEventsOptions, deviceEvents, eventStreamHeaders } from "./de
 export { type DeviceList, listDevices, type Sessions, type SignedInDevice } from "./devices.js";
 export { type DevicesView, deviceList, devicesPage, endedNotice, noSuchDevice } from "./devices-page.js";
 export { errorPage } from "./error-page.js";
+export { type CheckedSessions, healthOf } from "./health.js";
 export { type Html, type HtmlValue, html } from "./html.js";
 export { type LayoutOptions, layout, type Site } from "./layout.js";
 export {

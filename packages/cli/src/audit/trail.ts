@@ -2,6 +2,7 @@ import {
   DeliverPolicy,
   type JetStreamClient,
   type JetStreamManager,
+  type JetStreamOptions,
   jetstream,
   jetstreamManager,
 } from "@nats-io/jetstream";
@@ -49,9 +50,15 @@ export class AuditTrail {
     this.#stream = stream;
   }
 
-  static async of(nc: NatsConnection, stream: string, timeout: number): Promise<AuditTrail> {
-    const manager = await jetstreamManager(nc, { checkAPI: false, timeout });
-    return new AuditTrail(manager, jetstream(nc, { timeout }), stream);
+  /** @param api where JetStream is: in a domain, or behind a prefix */
+  static async of(
+    nc: NatsConnection,
+    stream: string,
+    api: { readonly [name in "domain" | "apiPrefix" | "timeout"]?: JetStreamOptions[name] | undefined },
+  ): Promise<AuditTrail> {
+    const options = Object.fromEntries(Object.entries(api).filter(([, value]) => value !== undefined));
+    const manager = await jetstreamManager(nc, { checkAPI: false, ...options });
+    return new AuditTrail(manager, jetstream(nc, options), stream);
   }
 
   /** @throws CommandError where there is no such stream */
@@ -83,7 +90,7 @@ export class AuditTrail {
     const { event, at, handle, userHash, movedTo, revision, through } = record;
     const message = { event, at: new Date(at).toISOString(), handle, userHash, movedTo, revision, through };
     await this.#client.publish(`${this.#stream}.${userHash}.${handle}`, JSON.stringify(message), {
-      msgID: `${revision} ${event}`,
+      msgID: `${handle} ${revision} ${event}`,
     });
   }
 

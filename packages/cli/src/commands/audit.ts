@@ -52,7 +52,7 @@ export const audit: Command = {
   async run(invocation) {
     const { values, connection } = invocation;
     const stream = values.text("stream") ?? defaultStream(invocation);
-    const trail = await AuditTrail.of(await connection.nats(), stream, connection.timeout);
+    const trail = await AuditTrail.of(await connection.nats(), stream, connection.api);
     if (values.has("record")) await record(invocation, trail, stream);
     else await show(invocation, trail);
   },

@@ -61,9 +61,10 @@ export class Connection {
     return `the bucket ${this.title}${prefix === undefined ? "" : ` under "${prefix}"`}`;
   }
 
-  /** How long the server may take to answer, in ms. */
-  get timeout(): number {
-    return this.options.timeout ?? TIMEOUT;
+  /** Where JetStream is, and how long it may take to answer (ms), for what is no bucket of sessions. */
+  get api(): Pick<SessionStoreOptions, "domain" | "apiPrefix" | "timeout"> {
+    const { domain, apiPrefix, timeout } = this.options;
+    return { domain, apiPrefix, timeout };
   }
 
   /** The connection itself. @throws UnavailableError */
