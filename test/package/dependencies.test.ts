@@ -1,15 +1,19 @@
-import { access, readFile, realpath } from "node:fs/promises";
+import { access, readdir, readFile, realpath, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 
 const packages = fileURLToPath(new URL("../../packages/", import.meta.url));
 
+/** What an installation of connect-nats and koa-session-nats may take, without frameworks and client. */
+const BUDGET = { packages: 9, bytes: 6_000_000 };
+
 interface Manifest {
   readonly name: string;
   readonly dependencies?: Record<string, string>;
   readonly optionalDependencies?: Record<string, string>;
   readonly scripts?: Record<string, string>;
+  readonly files?: readonly string[];
 }
 
 const manifestIn = async (folder: string): Promise<Manifest> =>
@@ -28,16 +32,36 @@ async function folderOf(dependency: string, from: string): Promise<string> {
   }
 }
 
-/** All packages that one brings, by name. */
-async function broughtBy(folder: string, all = new Map<string, Manifest>()): Promise<Map<string, Manifest>> {
+/** All packages that one brings, by name, with their folders. */
+async function broughtBy(folder: string, all = new Map<string, string>()): Promise<Map<string, string>> {
   const { dependencies, optionalDependencies } = await manifestIn(folder);
   for (const name of Object.keys({ ...dependencies, ...optionalDependencies })) {
     if (all.has(name)) continue;
     const found = await folderOf(name, folder);
-    all.set(name, await manifestIn(found));
+    all.set(name, found);
     await broughtBy(found, all);
   }
   return all;
+}
+
+/** Bytes of what a package installs: of our own only what would be published. */
+async function sizeOf(folder: string): Promise<number> {
+  const published = (await manifestIn(folder)).files ?? ["."];
+  const isOwn = folder.startsWith(packages);
+  const roots = isOwn ? [...published, "package.json", "README.md"] : ["."];
+  const sizes = roots.filter((root) => !root.startsWith("!")).map((root) => bytesIn(join(folder, root)));
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+}
+
+async function bytesIn(path: string): Promise<number> {
+  const { size, isDirectory } = await stat(path).then((s) => ({
+    size: s.size,
+    isDirectory: s.isDirectory(),
+  }));
+  if (!isDirectory) return size;
+  const names = (await readdir(path)).filter((name) => name !== "node_modules" && name !== ".tsbuildinfo");
+  const sizes = await Promise.all(names.map((name) => bytesIn(join(path, name))));
+  return sizes.reduce((sum, part) => sum + part, 0);
 }
 
 /** The packages that a README names in its section on dependencies. */
@@ -63,9 +87,22 @@ describe("the dependencies of the published packages", () => {
     },
   );
 
+  it("add up to no more packages and bytes than the budget for an installation of both adapters", async () => {
+    const adapters = ["express", "koa"].map((name) => join(packages, name));
+    const all = new Map(adapters.map((folder) => [folder, folder]));
+    for (const folder of adapters) await broughtBy(folder, all);
+    const sizes = await Promise.all([...all.values()].map(sizeOf));
+    const bytes = sizes.reduce((sum, size) => sum + size, 0);
+    expect(all.size).toBeLessThanOrEqual(BUDGET.packages);
+    expect(bytes).toBeLessThanOrEqual(BUDGET.bytes);
+    const readme = await readFile(join(packages, "core/README.md"), "utf8");
+    expect(readme).toContain(`${all.size} packages`);
+  });
+
   it.each(["core", "express", "koa"])("run no script when %s is installed", async (name) => {
     const folder = join(packages, name);
-    const all = [await manifestIn(folder), ...(await broughtBy(folder)).values()];
+    const folders = [folder, ...(await broughtBy(folder)).values()];
+    const all = await Promise.all(folders.map(manifestIn));
     const scripts = all.filter(({ scripts = {} }) =>
       ["preinstall", "install", "postinstall"].some((script) => script in scripts),
     );

@@ -153,6 +153,7 @@ export class AdapterKit<T extends object, H extends HeldSession<T> = HeldSession
     return record !== null;
   }
 
+  /** Emits `gone` for a session that a write found ended. */
   emitGone(id: string, operation: GoneEvent["operation"]): void {
     this.#emitter.emit("gone", { handle: this.sessions.handleOf(id), operation });
   }

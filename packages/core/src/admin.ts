@@ -143,22 +143,30 @@ export class SessionAdmin {
     return this.#ask((nc, deadline) => planBucket(nc, options, subjects, deadline));
   }
 
-  /** @param ttls whether the bucket has a TTL per message, which decides which faults of a server matter */
+  /**
+   * The server that the connection leads to, and the faults of its version.
+   * @param ttls whether the bucket has a TTL per message, which decides which faults of a server matter
+   */
   server(ttls = true): Promise<ServerReport> {
     return this.#ask(async (nc) => inspectServer(nc, ttls));
   }
 
+  /** What the server says of a shard's stream: size, limits, copies. */
   stream(shard = 0): Promise<StreamReport> {
     const { subjects } = this.#shard(shard);
     return this.#ask((nc, deadline) => inspectStream(nc, subjects, deadline));
   }
 
+  /** The mirrors of a shard's bucket in this account; needs the permission for `STREAM.LIST`. */
   mirrors(shard = 0): Promise<MirrorReport[]> {
     const { subjects } = this.#shard(shard);
     return this.#ask((nc, deadline) => inspectMirrors(nc, subjects, deadline));
   }
 
-  /** @param replicas which tier of limits counts, in an account that has tiers */
+  /**
+   * How much of the account's limits is used; needs the permission for `$JS.API.INFO`.
+   * @param replicas which tier of limits counts, in an account that has tiers
+   */
   account(replicas = 1): Promise<AccountReport> {
     const { subjects } = this.#shard(0);
     return this.#ask((nc, deadline) => inspectAccount(nc, subjects, replicas, deadline));

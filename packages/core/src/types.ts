@@ -49,6 +49,7 @@ export interface TouchResult<T extends object = SessionData> {
   readonly record: SessionRecord<T> | null;
 }
 
+/** What a save may be given beside the session's data. */
 export interface SaveOptions<T extends object = SessionData> {
   /** The record that this save continues. Without one the session is created, or replaced where it exists. */
   record?: SessionRecord<T> | undefined;
@@ -73,6 +74,7 @@ export interface SaveOptions<T extends object = SessionData> {
   mayExist?: boolean | undefined;
 }
 
+/** What a touch may be given beside the record. */
 export interface TouchOptions {
   /**
    * Time to live from now in ms. A touch never shortens a session's life.
@@ -81,6 +83,7 @@ export interface TouchOptions {
   ttl?: number | undefined;
 }
 
+/** What a rotation is given beside the session's data. */
 export interface RotateOptions<T extends object = SessionData> {
   /** The record of the session under its old id. */
   record: SessionRecord<T>;
@@ -132,8 +135,10 @@ export interface MissedChanges {
 /** The connection is down (`cut`), or up again with everything told that happened meanwhile (`resumed`). */
 export type FeedInterruption = { readonly type: "cut" } | { readonly type: "resumed" };
 
+/** What `changes()` gives: a change of a session, or what happened to the feed itself. */
 export type FeedEvent = SessionChange | MissedChanges | FeedInterruption;
 
+/** How `changes()` reads the feed. */
 export interface ChangesOptions {
   /**
    * How many events are kept for a reader that is busy.
@@ -146,6 +151,7 @@ export interface ChangesOptions {
 export interface SessionChanges extends AsyncIterableIterator<FeedEvent> {
   /** Resolves when the feed is live: what happens later is not missed. Rejects where there is no feed. */
   readonly ready: Promise<void>;
+  /** Ends the reading, also while a `next()` waits. */
   return(): Promise<IteratorReturnResult<undefined>>;
 }
 
@@ -157,6 +163,7 @@ export interface SessionEnd {
   readonly movedTo?: string | undefined;
 }
 
+/** How `onEnded` watches a session. */
 export interface OnEndedOptions {
   /** Ends the watch, as the function does that `onEnded` returns. */
   signal?: AbortSignal | undefined;
@@ -182,6 +189,7 @@ export interface CacheStats {
   readonly bytes: number;
 }
 
+/** How `check` asks the bucket. */
 export interface CheckOptions {
   /**
    * How long it may take, in ms; no longer than the store's `timeout`.
@@ -212,6 +220,7 @@ export interface CheckResult {
   readonly feed: FeedState;
 }
 
+/** How `count` counts. */
 export interface CountOptions {
   /**
    * Read all entries and count exactly the sessions that are live now.

@@ -7,7 +7,9 @@ import { isTextTooDeep, isTooDeep, MAX_DEPTH } from "./depth.js";
  * data.
  */
 export interface SessionSerializer {
+  /** Gives the text to store; it must not change the data. */
   stringify(data: object): string | PromiseLike<string>;
+  /** Gives the data in a stored text, as a new object. */
   parse(text: string): object | PromiseLike<object>;
 }
 

@@ -65,6 +65,7 @@ export interface Usage {
   readonly limit: number | undefined;
 }
 
+/** What the account may store, and how much it does. */
 export interface AccountReport {
   readonly storage: Usage;
   readonly memory: Usage;

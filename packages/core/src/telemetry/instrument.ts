@@ -14,6 +14,7 @@ import { durationAttributes, endAttributes, startAttributes } from "./attributes
 import { countEvents, type Instruments, instrumentsOf } from "./instruments.js";
 import { LiveSessions } from "./live-sessions.js";
 
+/** Where `instrument` sends what it learns. */
 export interface InstrumentOptions {
   /**
    * Where metrics go.

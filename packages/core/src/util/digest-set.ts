@@ -10,6 +10,7 @@ export class DigestSet {
   #words = new Uint32Array(this.#slots * WORDS);
   #size = 0;
 
+  /** How many digests it holds. */
   get size(): number {
     return this.#size;
   }

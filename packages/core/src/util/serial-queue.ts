@@ -7,6 +7,7 @@ export class SerialQueue {
     return this.#last === undefined;
   }
 
+  /** Runs a task after those that were given before, whether they succeeded or not. */
   run<R>(task: () => Promise<R>): Promise<R> {
     const turn = this.#last ? this.#last.then(task, task) : task();
     this.#last = turn;
