@@ -18,6 +18,7 @@ const benchmarks = {
   store: { rounds: 5, operations: 10_000, sessions: 1000, quick: { rounds: 1, operations: 1000 } },
   races: { quick: {} },
   flows: { quick: {} },
+  garbage: { rounds: 7, operations: 2000, sessions: 500, quick: { rounds: 2 } },
   scale: { rounds: 5, operations: 2000, sessions: 1_000_000, quick: { rounds: 1, sessions: 20_000 } },
   gather: {
     rounds: 5,

@@ -16,17 +16,22 @@ export async function measure(servers, { sessions, rounds, operations, profile }
   const start = (name, file, more) =>
     startClient(name, { file, settings: { ...settings, ...more }, profile });
   const reader = await start("reader", "users.mjs");
+  const cached = await start("reader with a cache", "users.mjs", { cache: true });
   const writer = await start("writer", "users.mjs");
   await writer.call("fill");
-  const times = { list: [], load: [] };
+  const times = { list: [], load: [], cachedList: [] };
   for (let round = 0; round <= rounds; round++) {
     const { list, load } = await reader.call("list", LISTS);
+    await cached.call("loadOwn");
+    const { list: cachedList } = await cached.call("list", LISTS);
     if (round > 0) {
       times.list.push(median(list));
       times.load.push(median(load));
+      times.cachedList.push(median(cachedList));
     }
   }
-  const [list, load] = [median(times.list), median(times.load)];
+  await cached.stop();
+  const [list, load, cachedList] = [median(times.list), median(times.load), median(times.cachedList)];
 
   await reader.call("follow");
   const saved = await writer.call("save", EVENTS);
@@ -51,12 +56,14 @@ export async function measure(servers, { sessions, rounds, operations, profile }
   return {
     medians: {
       [`listByUser, ${OWN} sessions among ${sessions} of others`]: { "ms/call": rounded(list) },
+      "the same, sessions in the cache": { "ms/call": rounded(cachedList) },
       load: { "ms/call": rounded(load) },
       "a save until its event in another process": { "ms/call": rounded(median(delays)) },
       ...Object.fromEntries(savers.map(({ name }) => [name, columns(results[name])])),
     },
     figures: [
-      atMost(3, `listByUser of ${OWN} sessions among ${sessions} / load`, list / load),
+      atMost(4, `listByUser of ${OWN} sessions among ${sessions} / load`, list / load),
+      atMost(2, `listByUser of ${OWN} sessions in the cache / load without it`, cachedList / load),
       atMost(5, "ms from a save to its event in another process", median(delays)),
       atMost(1.1, "CPU of save with `user` and feed / without", withUsers.cpu / without.cpu),
       atMost(1.1, "time of save with `user` and feed / without", without.rate / withUsers.rate),

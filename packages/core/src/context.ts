@@ -32,4 +32,6 @@ export interface StoredSession {
   readonly revision: number;
   readonly value: Uint8Array;
   readonly metadata: SessionMetadata;
+  /** When it was stored (Unix ms), for listings from the cache alone. */
+  readonly writtenAt?: number;
 }

@@ -100,7 +100,10 @@ export interface RotateOptions<T extends object = SessionData> {
 
 /** A live session of a user, as `listByUser` gives it. */
 export interface UserSession<T extends object = SessionData> extends SessionRecord<T> {
-  /** When a save or touch was stored last, by the server's clock (Unix ms). */
+  /**
+   * When a save or touch was stored last (Unix ms), by the server's clock; by that of this process for a session that
+   * it stored itself and still has in its near cache.
+   */
   readonly lastWriteAt: number;
 }
 

@@ -6,9 +6,10 @@ import { idOf, sessionData } from "./sessions.mjs";
 const OWN = "somebody with many devices";
 
 /** Lists a user's sessions among those of others, loads others, writes and follows changes; times in ms. */
-export async function open({ url, bucket, sessions, own }) {
+export async function open({ url, bucket, sessions, own, cache = false }) {
   const nc = await connect({ servers: url });
-  const store = await SessionStore.open(nc, { bucket, timeout: 10_000, user: ({ user }) => String(user.id) });
+  const user = ({ user }) => String(user.id);
+  const store = await SessionStore.open(nc, { bucket, timeout: 10_000, user, cache });
   const told = new Map();
 
   return {
@@ -17,6 +18,11 @@ export async function open({ url, bucket, sessions, own }) {
       const data = sessionData(0);
       const mine = { ...data, user: { ...data.user, id: OWN } };
       await inFlight(own, own, (index) => store.save(`own ${index}`, mine));
+    },
+
+    /** Brings the user's sessions into the near cache. */
+    loadOwn: async () => {
+      for (let index = 0; index < own; index++) await store.load(`own ${index}`);
     },
 
     /** Times of each `listByUser` and of each `load`, in turn. */

@@ -1,4 +1,5 @@
 // The process of a client under test: calls what it is told to of a module in clients/, and `measure`.
+import { PerformanceObserver } from "node:perf_hooks";
 import { inFlight } from "./in-flight.mjs";
 
 /**
@@ -33,6 +34,25 @@ const methods = {
     done += operations;
     await opened.after?.(done);
     return { cpu: (user + system) / operations, rate: (operations / ms) * 1000 };
+  },
+
+  /** Bytes that an operation allocates, and how often the garbage was collected meanwhile: such a figure is worthless. */
+  allocate: async ({ operations, width }) => {
+    await opened.before?.(done, operations);
+    globalThis.gc();
+    let collections = 0;
+    const observer = new PerformanceObserver((list) => {
+      collections += list.getEntries().length;
+    });
+    observer.observe({ entryTypes: ["gc"] });
+    const { heapUsed } = process.memoryUsage();
+    await inFlight(width, operations, (index) => opened.operation(done + index));
+    const bytes = (process.memoryUsage().heapUsed - heapUsed) / operations;
+    done += operations;
+    // The observer is told in a later turn.
+    await new Promise((resolve) => setImmediate(resolve));
+    observer.disconnect();
+    return { bytes, collections };
   },
 };
 

@@ -24,10 +24,11 @@ const profiles = fileURLToPath(new URL("../../.cache/profiles/", import.meta.url
  * @param {Record<string, unknown>} options.settings for the module's `open`
  * @param {Record<string, string>} [options.env] environment variables beside ours
  * @param {boolean} [options.profile] whether to write a CPU profile
+ * @param {string[]} [options.flags] of Node
  * @returns {Promise<Client>}
  */
-export async function startClient(name, { file, settings, env = {}, profile = false }) {
-  const execArgv = ["--expose-gc"];
+export async function startClient(name, { file, settings, env = {}, profile = false, flags = [] }) {
+  const execArgv = ["--expose-gc", ...flags];
   const profileName = `${name.replace(/[^a-z0-9]+/gi, "-")}.cpuprofile`;
   if (profile) {
     await mkdir(profiles, { recursive: true });

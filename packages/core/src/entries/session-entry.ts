@@ -47,6 +47,8 @@ export interface Found {
   readonly tombstone: StoredTombstone | undefined;
   /** Why the headers cannot be read. */
   readonly problem: Error | undefined;
+  /** The session itself, where the near cache has it: then there is no entry. */
+  readonly cached?: StoredSession;
 }
 
 /**
@@ -84,6 +86,17 @@ export const NOTHING_FOUND: Found = {
   problem: undefined,
 };
 
+/** A live session that the near cache has, as if it had been read. */
+export function foundInCache(cached: StoredSession): Found {
+  const { revision, metadata } = cached;
+  return { ...NOTHING_FOUND, revision, metadata, isLive: true, cached };
+}
+
+/** When what was found was stored (Unix ms). */
+export function writtenAt({ entry, cached }: Found): number {
+  return cached?.writtenAt ?? entry?.writtenAt() ?? 0;
+}
+
 /** What the headers of an entry say. */
 export function foundIn(context: Context, entry: Entry | null): Found {
   if (!entry) return NOTHING_FOUND;
@@ -117,8 +130,9 @@ export function foundIn(context: Context, entry: Entry | null): Found {
  * @throws `ERR_SESSION_CORRUPT`, `ERR_SESSION_KEY_UNKNOWN`
  */
 export function sessionIn(context: Context, key: string, found: Found): StoredSession | null {
-  const { entry, metadata, problem } = found;
+  const { entry, metadata, problem, cached } = found;
   if (problem) throw problem;
+  if (cached) return cached;
   return entry && metadata && found.isLive ? opened(context, key, entry, metadata) : null;
 }
 

@@ -13,11 +13,13 @@ import { type Place, sessionPlace } from "./place.js";
 import {
   type Found,
   foundIn,
+  foundInCache,
   type SessionWrite,
   sessionEntry,
   sessionIn,
   type TombstoneWrite,
   tombstoneEntry,
+  writtenAt,
 } from "./session-entry.js";
 
 /** How long other loads may join a read that is under way, in ms: their answer is no older than that. */
@@ -68,8 +70,13 @@ export class Sessions {
     });
   }
 
-  /** What is stored, perhaps as a copy has it, but never older than what this process knows. */
-  find(handle: string, deadline: number): Promise<Found> {
+  /**
+   * What is stored, from the near cache where it has the session. Otherwise perhaps as a copy has it, but never older
+   * than what this process knows.
+   */
+  async find(handle: string, deadline: number): Promise<Found> {
+    const cached = this.#cache?.get(handle);
+    if (cached && this.#live(cached)) return foundInCache(cached);
     return this.#find(sessionPlace(this.#context, handle), deadline);
   }
 
@@ -112,7 +119,8 @@ export class Sessions {
     return place.entries.write(entry, deadline).then(
       (answer) => {
         const isStored = typeof answer === "number";
-        this.#wrote(handle, underWay, isStored ? { revision: answer, value, metadata } : null);
+        const stored = isStored ? { revision: answer, value, metadata, writtenAt: Date.now() } : null;
+        this.#wrote(handle, underWay, stored);
         return answer;
       },
       (error) => {
@@ -192,7 +200,7 @@ export class Sessions {
           session = sessionIn(this.#context, place.key, found);
           return session;
         } finally {
-          end(session, isCurrent);
+          end(session && underWay ? { ...session, writtenAt: writtenAt(found) } : session, isCurrent);
         }
       },
       (error) => {

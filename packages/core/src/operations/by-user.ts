@@ -1,4 +1,4 @@
-import { NOTHING_FOUND } from "../entries/session-entry.js";
+import { NOTHING_FOUND, writtenAt } from "../entries/session-entry.js";
 import type { StoreContext } from "../entries/store-context.js";
 import type { Member } from "../entries/user-index.js";
 import type { UserSession } from "../types.js";
@@ -25,7 +25,7 @@ export async function* listByUser<T extends object>(
     for (const { handle, found } of batch) {
       try {
         const session = context.sessions.sessionIn(handle, found);
-        const lastWriteAt = found.entry?.writtenAt() ?? 0;
+        const lastWriteAt = writtenAt(found);
         if (!session) continue;
         records.push(Object.assign(await recordOf<T>(context, handle, session, deadline()), { lastWriteAt }));
       } catch (error) {

@@ -11,7 +11,7 @@ import { serializeData, userIn } from "./application.js";
 import { type Content, mergeContents, reconcile } from "./conflict.js";
 import { heldUp } from "./contention.js";
 import { destroySession } from "./destroy.js";
-import { anyGround, groundOf, NOTHING_THERE, recalledGround } from "./ground.js";
+import { anyGround, NOTHING_THERE, recalledGround } from "./ground.js";
 import { baseOf, LoadedSession, loadedSession, storedOf } from "./loaded-session.js";
 import { MembershipChange, ownerOf } from "./membership.js";
 import type { Plan, Progress } from "./save-plan.js";
@@ -145,7 +145,7 @@ function firstWrite<T extends object>(
 
 function begin<T extends object>(context: StoreContext, plan: Plan<T>): Progress<T> {
   const { handle, record, ours } = plan;
-  const ground = record ? groundOf(storedOf(record)) : (recalledGround(context, handle) ?? NOTHING_THERE);
+  const ground = record ? storedOf(record) : (recalledGround(context, handle) ?? NOTHING_THERE);
   return { ground, content: ours, unanswered: undefined, membership: undefined };
 }
 
@@ -178,28 +178,37 @@ function write<T extends object>(
   progress: Progress<T>,
 ): Promise<SaveResult<T> | undefined> {
   const { ground, content } = progress;
+  const before = ground.metadata;
   // Without the option `user` too: another process may have made it a user's session, which it then stays.
-  const mayBelong = context.options.user !== undefined || ground.membership !== undefined;
+  const mayBelong = context.options.user !== undefined || before?.membership !== undefined;
   if (mayBelong) progress.membership ??= new MembershipChange(context, plan.handle, plan.deadline);
   const { membership } = progress;
   const time = Date.now();
-  const createdAt = ground.createdAt ?? time;
-  const kept = plan.keepExpiry ? ground.expiresAt : undefined;
+  const createdAt = before?.createdAt ?? time;
+  const kept = plan.keepExpiry ? before?.expiresAt : undefined;
   const expiresAt =
     kept ?? expiryOf(time, ttlForData(context, plan.ttl, content.data), createdAt, context.options);
   if (expiresAt <= time) return Promise.resolve(gone(context, plan, progress));
   const changed = content.value === plan.ours.value ? "update" : "merge";
-  const kind = ground.createdAt === undefined ? "create" : changed;
-  const { others } = ground;
-  const send = (membership: Membership | undefined) =>
-    sendWrite(context, plan, progress, { createdAt, expiresAt, write: kind, membership, others });
-  if (!membership) return send(undefined);
-  const owner = ownerOf(context, userIn(context, content.data, plan.deadline), ground.membership);
-  const member = membership.prepare(owner, ground.membership, expiresAt);
-  return member instanceof Promise ? member.then(send) : send(member);
+  const kind = before === undefined ? "create" : changed;
+  const others = before?.others;
+  if (!membership) {
+    return send(context, plan, progress, {
+      createdAt,
+      expiresAt,
+      write: kind,
+      membership: undefined,
+      others,
+    });
+  }
+  const owner = ownerOf(context, userIn(context, content.data, plan.deadline), before?.membership);
+  const member = membership.prepare(owner, before?.membership, expiresAt);
+  const sendAs = (membership: Membership | undefined) =>
+    send(context, plan, progress, { createdAt, expiresAt, write: kind, membership, others });
+  return member instanceof Promise ? member.then(sendAs) : sendAs(member);
 }
 
-function sendWrite<T extends object>(
+function send<T extends object>(
   context: StoreContext,
   plan: Plan<T>,
   progress: Progress<T>,
@@ -230,7 +239,7 @@ async function look<T extends object>(
   // Ended, or ended and begun again under the same id, which is another session.
   if (record && theirs?.metadata.createdAt !== record.createdAt) return gone(context, plan, progress);
   if (revision === progress.ground.revision) return undefined;
-  progress.ground = theirs ? groundOf(theirs) : { ...NOTHING_THERE, revision };
+  progress.ground = theirs ?? { revision, metadata: undefined };
   if (record && base && theirs) {
     const mayIncludeOurs = unanswered !== undefined;
     const conflict = { ours, base, theirs: theirs.value, mayIncludeOurs, onConflict };
@@ -248,7 +257,7 @@ function done<T extends object>(
 ): SaveResult<T> | Promise<SaveResult<T>> {
   const { ground, membership } = progress;
   const result = resultOf(context, plan, progress.content, revision, metadata);
-  return membership ? membership.commit(ground.membership, revision).then(() => result) : result;
+  return membership ? membership.commit(ground.metadata?.membership, revision).then(() => result) : result;
 }
 
 function resultOf<T extends object>(
