@@ -40,54 +40,74 @@ export const doctor: Command = {
   },
 };
 
-async function examine({ values, connection }: Invocation): Promise<Finding[]> {
-  const admin = connection.admin();
+async function examine(invocation: Invocation): Promise<Finding[]> {
+  const admin = invocation.connection.admin();
+  const { buckets } = admin;
+  const findings: Finding[] = [];
+  for (const [shard, bucket] of buckets.entries()) {
+    const found = await examineBucket(invocation, admin, shard);
+    findings.push(...(buckets.length === 1 ? found : found.map((finding) => ({ bucket, ...finding }))));
+  }
+  return findings;
+}
+
+/** What is the same for all buckets, such as the server, is looked at with the first one. */
+async function examineBucket(
+  { values, connection }: Invocation,
+  admin: SessionAdmin,
+  shard: number,
+): Promise<Finding[]> {
+  const isFirst = shard === 0;
   const findings: Finding[] = [];
   const check = async (name: string, find: () => Promise<Finding>) => {
     findings.push(await find().catch((error) => failed(name, error)));
   };
 
   const server = await admin.server();
-  const plan = await admin.plan().catch((error) => {
+  const plan = await admin.plan(shard).catch((error) => {
     // Without the stream's configuration there may still be permissions to tell of.
     if (codeOf(error) === "ERR_SESSION_PERMISSION") return error as SessionStoreError;
     throw error;
   });
   if (!(plan instanceof Error)) {
     const ttls = plan.config.allow_msg_ttl === true;
-    await check("server", async () => checkServer(await admin.server(ttls)));
+    if (isFirst) await check("server", async () => checkServer(await admin.server(ttls)));
     if (!plan.exists) {
       const text = `there is no bucket ${connection.title}; nats-sessions init makes it`;
       return [...findings, { check: "bucket", status: "critical", text }];
     }
     findings.push(checkSettings(plan));
   } else {
-    findings.push(checkServer(server), failed("settings", plan));
+    if (isFirst) findings.push(checkServer(server));
+    findings.push(failed("settings", plan));
   }
-  await check("permissions", async () => checkPermissions(await admin.tryPermissions()));
+  await check("permissions", async () => checkPermissions(await admin.tryPermissions(shard)));
 
   let stream: StreamReport | undefined;
   await check("bucket", async () => {
-    stream = await admin.stream();
+    stream = await admin.stream(shard);
     return checkAge(stream);
   });
-  await check("mirrors", async () => checkMirrors(await admin.mirrors()));
+  await check("mirrors", async () => checkMirrors(await admin.mirrors(shard)));
   await check("feed", async () => {
-    if (!values.has("read-only")) return checkFeed(await admin.tryFeed());
+    if (!values.has("read-only")) return checkFeed(await admin.tryFeed(shard));
     return { check: "feed", status: "unknown", text: "not tried: --read-only" };
   });
-  await check("clock", async () => {
-    const sent = Date.now();
-    const position = await admin.position();
-    return checkClock(position, [sent, Date.now()]);
-  });
+  if (isFirst) {
+    await check("clock", async () => {
+      const sent = Date.now();
+      const position = await admin.position();
+      return checkClock(position, [sent, Date.now()]);
+    });
+  }
   if (!stream) return findings;
 
   const known = stream;
   findings.push(checkReplicas(known), checkBytes(known));
+  if (!isFirst) return findings;
   let sample: Sample | undefined;
   await check("tombstones", async () => {
-    sample = await sampleOf(admin, known);
+    sample = await sampleOf(admin);
     return checkTombstones(sample.infos, sample.isAll);
   });
   const sizes = (sample?.infos ?? []).filter(({ kind }) => kind === "session").map(({ bytes }) => bytes);
@@ -105,8 +125,8 @@ interface Sample {
   readonly isAll: boolean;
 }
 
-async function sampleOf(admin: SessionAdmin, { entries }: StreamReport): Promise<Sample> {
-  if (entries > SAMPLE) return { infos: await admin.sample(SAMPLE), isAll: false };
+async function sampleOf(admin: SessionAdmin): Promise<Sample> {
+  if ((await admin.countEntries()) > SAMPLE) return { infos: await admin.sample(SAMPLE), isAll: false };
   const infos: EntryInfo[] = [];
   for await (const batch of admin.entries()) infos.push(...batch);
   return { infos, isAll: true };

@@ -23,8 +23,10 @@ export const init: Command = {
   async run(invocation) {
     const { values, terminal, connection, format } = invocation;
     const wanted = bucketOptionsIn(values);
-    const plan = await connection.admin(wanted).plan();
-    if (plan.exists) return existing(invocation, plan);
+    const admin = connection.admin(wanted);
+    const plans = await Promise.all(admin.buckets.map((_name, shard) => admin.plan(shard)));
+    const plan = plans.find(({ exists }) => !exists);
+    if (!plan) return existing(invocation, plans);
     if (format === "table") {
       const rows = Object.entries(plan.config).map(
         ([field, value]) => [field, settingText(field, value)] as const,
@@ -42,23 +44,23 @@ export const init: Command = {
     const { bucket } = connection;
     if (format === "json")
       await terminal.print(jsonLine({ bucket, created: !isDry, dryRun: isDry, config: plan.config }));
-    else if (!isDry) await terminal.print(`Made the bucket "${bucket}".`);
+    else if (!isDry) await terminal.print(`Made the bucket ${connection.title}.`);
   },
 };
 
 async function existing(
   { terminal, connection, format, values }: Invocation,
-  plan: BucketPlan,
+  plans: readonly BucketPlan[],
 ): Promise<undefined> {
-  const { bucket } = connection;
-  const number = plan.differences.length + Number(plan.lacksFeed);
+  const { bucket, title } = connection;
+  const number = Math.max(...plans.map((plan) => plan.differences.length + Number(plan.lacksFeed)));
   if (number > 0) {
     throw new CommandError(
-      `The bucket "${bucket}" is there already and differs in ${counted(number, "setting")}; see nats-sessions upgrade --dry-run`,
+      `The bucket ${title} is there already and differs in ${counted(number, "setting")}; see nats-sessions upgrade --dry-run`,
     );
   }
   const isDry = values.has("dry-run");
   if (format === "json")
-    await terminal.print(jsonLine({ bucket, created: false, dryRun: isDry, config: plan.config }));
-  else await terminal.print(`The bucket "${bucket}" is there already, as it is wanted.`);
+    await terminal.print(jsonLine({ bucket, created: false, dryRun: isDry, config: plans[0]?.config }));
+  else await terminal.print(`The bucket ${title} is there already, as it is wanted.`);
 }

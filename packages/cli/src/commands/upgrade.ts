@@ -22,17 +22,24 @@ export const upgrade: Command = {
   },
 
   async run({ values, terminal, connection, format }) {
-    const { bucket, title } = connection;
+    const { title } = connection;
     const wanted = bucketOptionsIn(values);
-    const plan = await connection.admin(wanted).plan();
-    if (!plan.exists) throw new CommandError(`There is no bucket ${title}; nats-sessions init makes it`);
-    requireFixable(plan, bucket);
+    const admin = connection.admin(wanted);
+    const plans = await Promise.all(
+      admin.buckets.map(async (bucket, shard) => ({ bucket, ...(await admin.plan(shard)) })),
+    );
+    if (plans.some(({ exists }) => !exists)) {
+      throw new CommandError(`There is no bucket ${title}; nats-sessions init makes it`);
+    }
+    for (const plan of plans) requireFixable(plan, plan.bucket);
     const isDry = values.has("dry-run");
-    const { changes } = plan;
-    const isNeeded = changes.length > 0;
-    if (format === "table") await terminal.print(...linesOf(plan, bucket, terminal));
+    const count = plans.reduce((sum, { changes }) => sum + changes.length, 0);
+    const isNeeded = count > 0;
+    if (format === "table") {
+      await terminal.print(...plans.flatMap((plan) => linesOf(plan, plan.bucket, terminal)));
+    }
     if (isNeeded && !isDry) {
-      const question = `Change ${counted(changes.length, "setting")} of the bucket ${title}?`;
+      const question = `Change ${counted(count, "setting")} of the bucket ${title}?`;
       if (!(await confirm(question, values, terminal))) {
         terminal.note("Nothing was changed.");
         return EXIT.failed;
@@ -40,9 +47,11 @@ export const upgrade: Command = {
       await connection.store({ ...wanted, updateBucket: true }).ready();
     }
     const isDone = isNeeded && !isDry;
-    if (format === "json")
-      await terminal.print(jsonLine({ bucket, changed: isDone, dryRun: isDry, changes }));
-    else if (isDone) await terminal.print(`Changed the bucket ${title}.`);
+    if (format === "json") {
+      const lineOf = ({ bucket, changes }: (typeof plans)[number]) =>
+        jsonLine({ bucket, changed: isDone && changes.length > 0, dryRun: isDry, changes });
+      await terminal.print(...plans.map(lineOf));
+    } else if (isDone) await terminal.print(`Changed the bucket ${title}.`);
   },
 };
 

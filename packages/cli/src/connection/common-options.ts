@@ -25,6 +25,7 @@ export const COMMON_OPTIONS: OptionSpecs = {
   bucket: { type: "string", value: "NAME", help: "bucket of the sessions [sessions]" },
   domain: { type: "string", value: "NAME", help: "JetStream domain of the bucket" },
   "api-prefix": { type: "string", value: "TEXT", help: "start of the JetStream API's subjects [$JS.API]" },
+  shards: { type: "string", value: "N", help: "how many buckets the sessions are spread over [1]" },
   prefix: { type: "string", value: "TEXT", help: "the application's prefix in the bucket" },
   "encryption-key": {
     type: "string",

@@ -26,6 +26,7 @@ export class Connection {
       bucket: values.text("bucket"),
       domain: settings.domain,
       apiPrefix: settings.apiPrefix,
+      shards: values.wholeNumber("shards", 1, 64),
       prefix: values.text("prefix"),
       encryption: encryptionIn(values, env),
       timeout,
@@ -49,8 +50,8 @@ export class Connection {
 
   /** Name of the bucket in quotes, with the domain or API prefix where one is given, for messages. */
   get title(): string {
-    const { domain, apiPrefix } = this.options;
-    const name = `"${this.bucket}"`;
+    const { domain, apiPrefix, shards = 1 } = this.options;
+    const name = shards === 1 ? `"${this.bucket}"` : `"${this.bucket}" in ${shards} shards`;
     if (domain !== undefined) return `${name} in the domain "${domain}"`;
     return apiPrefix === undefined ? name : `${name} behind the API prefix "${apiPrefix}"`;
   }

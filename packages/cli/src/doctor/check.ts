@@ -12,6 +12,8 @@ export interface Metric {
 /** What a check found. */
 export interface Finding {
   readonly check: string;
+  /** Which of several buckets; none where there is one. */
+  readonly bucket?: string;
   /** `unknown`: it could not be checked, which is nothing bad in itself. */
   readonly status: Status;
   readonly text: string;

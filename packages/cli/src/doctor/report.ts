@@ -21,14 +21,16 @@ export async function printFindings(
   format: Format,
   terminal: Terminal,
 ): Promise<void> {
-  if (format === "json") await terminal.print(...findings.map((finding) => jsonLine(objectOf(finding))));
+  if (format === "json")
+    await terminal.print(...findings.map((finding) => jsonLine(objectOf(finding, bucket))));
   else if (format === "prometheus") await terminal.print(...metricLines(findings, bucket));
   else await terminal.print(...textLines(findings, terminal));
 }
 
-function objectOf({ check, status, text, metrics = [] }: Finding): object {
+function objectOf({ check, bucket, status, text, metrics = [] }: Finding, all: string): object {
   return {
     check,
+    bucket: bucket ?? all,
     status,
     text,
     metrics: metrics.map(({ name, value, labels = {} }) => ({ name, value, labels })),
@@ -39,26 +41,35 @@ function objectOf({ check, status, text, metrics = [] }: Finding): object {
 function textLines(findings: readonly Finding[], terminal: Terminal): string[] {
   const status = worst(findings.map((finding) => finding.status));
   const bad = findings.filter((finding) => finding.status === "warning" || finding.status === "critical");
-  const summary = bad.length > 0 ? bad.map(({ check }) => check).join(", ") : `${findings.length} checks`;
-  const width = Math.max(...findings.map(({ check }) => check.length));
+  const summary = bad.length > 0 ? bad.map(titleOf).join(", ") : `${findings.length} checks`;
+  const width = Math.max(...findings.map((finding) => titleOf(finding).length));
   return [
     `${terminal.style(STYLES[status], `SESSIONS ${status.toUpperCase()}`)} - ${summary}`,
     ...findings.map(
-      ({ check, status, text }) =>
-        `${terminal.style(STYLES[status], status.padEnd(8))}  ${check.padEnd(width)}  ${printable(text)}`,
+      (finding) =>
+        `${terminal.style(STYLES[finding.status], finding.status.padEnd(8))}  ${titleOf(finding).padEnd(width)}  ${printable(finding.text)}`,
     ),
   ];
 }
 
+function titleOf({ check, bucket }: Finding): string {
+  return bucket === undefined ? check : `${check} ${bucket}`;
+}
+
 /** The text format of Prometheus; each metric has its lines in a row. */
 function metricLines(findings: readonly Finding[], bucket: string): string[] {
-  const states: Metric[] = findings.map(({ check, status }) => ({
+  const states: Metric[] = findings.map(({ check, bucket: own, status }) => ({
     name: "check_status",
     help: "What a check found: 0 ok, 1 warning, 2 critical, 3 not checked",
     value: CODES[status],
-    labels: { check },
+    labels: { ...(own === undefined ? {} : { bucket: own }), check },
   }));
-  const all = [...states, ...findings.flatMap(({ metrics = [] }) => metrics)];
+  const numbers = findings.flatMap(({ metrics = [], bucket: own }) =>
+    own === undefined
+      ? metrics
+      : metrics.map((metric) => ({ ...metric, labels: { bucket: own, ...metric.labels } })),
+  );
+  const all = [...states, ...numbers];
   const names = [...new Set(all.map(({ name }) => name))];
   return names.flatMap((name) => {
     const metrics = all.filter((metric) => metric.name === name);

@@ -36,7 +36,12 @@ export async function countTotals(
   admin: SessionAdmin,
   progress: (read: number, total: number) => void,
 ): Promise<Totals> {
-  const [{ bytes }, { entries, serverTime }] = await Promise.all([admin.stream(), admin.position()]);
+  const [streams, { serverTime }, entries] = await Promise.all([
+    Promise.all(admin.buckets.map((_name, shard) => admin.stream(shard))),
+    admin.position(),
+    admin.countEntries(),
+  ]);
+  const bytes = streams.reduce((sum, stream) => sum + stream.bytes, 0);
   const at = serverTime || Date.now();
   const counter = new Counter(at - MINUTE);
   let read = 0;

@@ -62,7 +62,12 @@ export function instrument({
   const running = new WeakMap<OperationContext, Running>();
   const subscribers = {
     start(context: OperationContext): void {
-      const { operation, bucket } = context;
+      const { operation, bucket, outcome } = context;
+      if (outcome !== undefined) {
+        // A touch that was needless before it began: nothing took place that a span could show.
+        countTouch(instruments, context);
+        return;
+      }
       const attributes = startAttributes(context);
       const span = tracer.startSpan(`${operation} ${bucket}`, { kind: SpanKind.CLIENT, attributes });
       running.set(context, { span, since: now() });

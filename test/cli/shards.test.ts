@@ -1,0 +1,60 @@
+import { expect, it } from "vitest";
+import { newBucket } from "../support/variants.js";
+import { jsonOf, linesOf, run, start } from "./support/program.js";
+import { startApplication } from "./support/sessions.js";
+
+it("every command works on a store of several buckets", async () => {
+  const bucket = newBucket();
+  const at = ["--bucket", bucket, "--shards", "3"];
+  expect((await run(["list", ...at])).code).toBe(1);
+  const dry = await run(["init", ...at, "--dry-run"]);
+  expect(linesOf(dry.stdout)[0]).toBe(`The bucket "${bucket}" in 3 shards will have:`);
+  const made = await run(["init", ...at, "--yes"]);
+  expect(made).toMatchObject({ code: 0, stderr: "" });
+  expect((await run(["init", ...at, "--yes"])).stdout).toContain("is there already, as it is wanted");
+
+  const { store, signIn } = await startApplication({ bucket, shards: 3 });
+  const handles: string[] = [];
+  for (let n = 0; n < 12; n++) handles.push(await signIn(`id ${n}`, { user: n % 2 === 0 ? "ada" : "bob" }));
+  expect(linesOf((await run(["list", ...at, "--format", "ids"])).stdout).sort()).toEqual(handles.sort());
+  const adas = linesOf((await run(["list", ...at, "--user", "ada", "--format", "ids"])).stdout);
+  expect(adas).toHaveLength(6);
+  expect((await run(["show", handles[0] as string, ...at])).stdout).toContain(handles[0]);
+  const [stats] = jsonOf((await run(["stats", ...at, "--format", "json"])).stdout);
+  expect(stats).toMatchObject({ live: 12, users: 2, tombstones: 0 });
+
+  for (let n = 0; n < 2; n++) {
+    const recording = start(["audit", "--record", ...at]);
+    await recording.printed("Ctrl-C ends it");
+    recording.child.kill("SIGINT");
+    expect((await recording.ended).code).toBe(0);
+  }
+  expect((await run(["audit", ...at, "--format", "count"])).stdout).toBe("12\n");
+
+  const doctor = await run(["doctor", ...at, "--format", "json"]);
+  const findings = jsonOf<{ check: string; bucket: string; status: string }>(doctor.stdout);
+  const feeds = findings.filter(({ check, status }) => check === "feed" && status !== "critical");
+  expect(feeds.map((finding) => finding.bucket)).toEqual([`${bucket}_0`, `${bucket}_1`, `${bucket}_2`]);
+  const { stdout: metrics } = await run(["doctor", ...at, "--format", "prometheus", "--read-only"]);
+  expect(metrics).toContain(`nats_sessions_check_status{bucket="${bucket}_2",check="settings"} 0`);
+  expect(metrics.match(/# TYPE nats_sessions_check_status/g)).toHaveLength(1);
+
+  const changed = await run(["upgrade", ...at, "--max-bytes", "1GB", "--yes", "--format", "json"]);
+  expect(jsonOf(changed.stdout).map((line) => [line.bucket, line.changed])).toEqual([
+    [`${bucket}_0`, true],
+    [`${bucket}_1`, true],
+    [`${bucket}_2`, true],
+  ]);
+  expect((await run(["end", "--user", "ada", ...at, "--yes", "--format", "count"])).stdout).toBe("6\n");
+  expect(await store.count({ exact: true })).toBe(6);
+});
+
+it("a wrong number of shards is refused before anything connects", async () => {
+  for (const wrong of ["0", "65", "x"]) {
+    const { code, stderr } = await run(["list", "--shards", wrong]);
+    expect([code, stderr]).toEqual([
+      2,
+      "nats-sessions: Expected --shards to be a whole number from 1 to 64\n",
+    ]);
+  }
+});
