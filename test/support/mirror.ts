@@ -7,7 +7,7 @@ export class Mirror {
   private constructor(
     private readonly nc: Connection,
     private readonly bucket: string,
-    private readonly name: string,
+    readonly name: string,
   ) {}
 
   /**

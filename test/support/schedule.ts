@@ -1,12 +1,13 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import fc from "fast-check";
 import type { SessionRecord, SessionStore } from "nats-session-store";
+import { type Data, History, KEYS } from "./history.js";
 
-export type Data = Record<string, unknown>;
+export type { Data } from "./history.js";
 
 /** One step of a client that works on a session all others work on too. */
 export type Step =
-  | { do: "load" | "touch" | "destroy" | "pause" }
+  | { do: "load" | "touch" | "destroy" | "rotate" | "pause" }
   | { do: "set" | "remove"; key: string }
   /** `adopt`: go on with the data of the record that came back, rather than with one's own object. */
   | { do: "save"; adopt: boolean };
@@ -14,9 +15,24 @@ export type Step =
 /** What each client does, one step after the other; the clients run at the same time. */
 export type Schedule = Step[][];
 
-const KEYS = ["a", "b", "c"];
+/** What a client calls of its store. */
+export type ScheduledStore = Pick<SessionStore<Data>, "load" | "save" | "touch" | "destroy" | "rotate">;
 
-/** Random schedules; sessions are seldom destroyed, or there would be little else to see. */
+/** A client of a schedule. */
+export interface Client {
+  readonly store: ScheduledStore;
+  /** How old an answer may be where it is about what other clients did, in ms. */
+  readonly lag?: number;
+  /** Runs what the client does, such as under a clock of its own. */
+  readonly as?: <R>(task: () => R) => R;
+  /** Whether the client lacks the key of the session. */
+  readonly isStranger?: boolean;
+}
+
+/**
+ * Random schedules. Sessions are seldom destroyed, or there would be little else to see; the first client gives the
+ * session new ids, since a session that two clients rotate becomes two.
+ */
 export function schedules(clients: number, steps: number): fc.Arbitrary<Schedule> {
   const key = fc.constantFrom(...KEYS);
   const step: fc.Arbitrary<Step> = fc.oneof(
@@ -28,143 +44,105 @@ export function schedules(clients: number, steps: number): fc.Arbitrary<Schedule
     { weight: 2, arbitrary: fc.record({ do: fc.constant("pause" as const) }) },
   );
   const client = fc.array(step, { minLength: steps, maxLength: steps });
-  const end = fc.option(fc.tuple(fc.nat(clients - 1), fc.nat(steps - 1)), { freq: 2 });
+  const at = fc.nat(steps - 1);
+  const end = fc.option(fc.tuple(fc.nat(clients - 1), at), { freq: 2 });
+  const rotations = fc.array(at, { maxLength: 2 });
   return fc
-    .tuple(fc.array(client, { minLength: clients, maxLength: clients }), end)
-    .map(([all, destroyed]) => {
-      const [who, when] = destroyed ?? [];
-      return all.map((list, n) =>
-        list.map((step, m): Step => (n === who && m === when ? { do: "destroy" } : step)),
-      );
-    });
+    .tuple(fc.array(client, { minLength: clients, maxLength: clients }), end, rotations)
+    .map(([all, destroyed, rotated]) =>
+      all.map((list, n) =>
+        list.map((step, m): Step => {
+          if (n === destroyed?.[0] && m === destroyed[1]) return { do: "destroy" };
+          return n === 0 && rotated.includes(m) ? { do: "rotate" } : step;
+        }),
+      ),
+    );
 }
 
-/** A change of one key that was acknowledged; times are ms of `performance.now()`. */
-interface Change {
-  readonly key: string;
-  /** Serialised; `undefined` = removed. */
-  readonly value: string | undefined;
-  readonly from: number;
-  readonly until: number;
-}
-
-/** What happened in a run, as far as the promises speak of it. */
-export class History {
-  readonly changes: Change[] = [];
-  /** Expiries that were acknowledged, and when. */
-  readonly expiries: { at: number; expiresAt: number }[] = [];
-  readonly loads: { from: number; record: SessionRecord<Data> | null }[] = [];
-  /** When an operation that found no session was over. */
-  readonly missed: number[] = [];
-  destroyingSince: number | undefined;
-  destroyedAt: number | undefined;
-  operations = 0;
-
-  /**
-   * The rules that this run broke, in words; none when all is well.
-   *
-   * - A change that was acknowledged is there in the end, unless the same key was changed at the same time or
-   *   later.
-   * - After a destroy was acknowledged no load finds the session.
-   * - Before a destroy has begun every load, save and touch finds it.
-   * - No load sees an earlier expiry than one that was acknowledged before.
-   *
-   * @param lag how far behind the replica that answers a load may be, in ms
-   */
-  violations(final: SessionRecord<Data> | null, lag = 0): string[] {
-    return [
-      ...this.#lostChanges(final),
-      ...this.#revivals(final, lag),
-      ...this.#missed(),
-      ...this.#shortened(lag),
-    ];
-  }
-
-  *#lostChanges(final: SessionRecord<Data> | null): Generator<string> {
-    if (this.destroyedAt !== undefined) return;
-    if (!final) {
-      yield "the session is gone, though nobody destroyed it";
-      return;
-    }
-    for (const key of KEYS) {
-      const value = JSON.stringify(final.data[key]);
-      const changes = this.changes.filter((change) => change.key === key);
-      if (changes.length === 0 && value === undefined) continue;
-      const possible = changes.filter((one) => !changes.some((other) => other.from > one.until));
-      if (!possible.some((change) => change.value === value)) {
-        yield `key ${key} is ${value}, expected one of ${JSON.stringify(possible.map((change) => change.value))}`;
-      }
-    }
-  }
-
-  *#revivals(final: SessionRecord<Data> | null, lag: number): Generator<string> {
-    const { destroyedAt } = this;
-    if (destroyedAt === undefined) return;
-    if (final) yield "the destroyed session is there in the end";
-    if (this.loads.some(({ from, record }) => from > destroyedAt + lag && record)) {
-      yield "a load found the session after it was destroyed";
-    }
-  }
-
-  *#missed(): Generator<string> {
-    const { destroyingSince = Number.POSITIVE_INFINITY } = this;
-    if (this.missed.some((at) => at < destroyingSince)) yield "the session was not found while it was there";
-  }
-
-  *#shortened(lag: number): Generator<string> {
-    for (const { from, record } of this.loads) {
-      const before = this.expiries.filter(({ at }) => at + lag < from).map(({ expiresAt }) => expiresAt);
-      if (record && record.expiresAt < Math.max(0, ...before)) yield "an expiry moved backwards";
-    }
-  }
-}
-
-/** Runs a schedule, each client with its own store, on a new session of the given id, which `first` begins. */
-export async function run(
-  schedule: Schedule,
-  stores: SessionStore[],
+/** Begins a session for a schedule. */
+export async function begin(
+  { store, as = (task) => task() }: Client,
   id: string,
   ttl: number,
-  first = stores[0] as SessionStore,
+  skew = 0,
 ): Promise<History> {
-  const history = new History();
+  const history = new History(id, skew);
   const from = performance.now();
-  const { record } = await first.save(id, { a: "first" }, { ttl });
-  history.changes.push({ key: "a", value: '"first"', from, until: performance.now() });
-  history.expiries.push({ at: performance.now(), expiresAt: record?.expiresAt ?? 0 });
-  await Promise.all(
-    schedule.map((steps, n) =>
-      runClient(steps, stores[n % stores.length] as SessionStore, n, id, ttl, history),
-    ),
-  );
+  const { record } = await as(() => store.save(id, { a: "first" }, { ttl }));
+  const at = performance.now();
+  history.changes.push({ key: "a", value: '"first"', by: 0, from, until: at });
+  history.expiries.push({ at, by: 0, expiresAt: record?.expiresAt ?? 0 });
   return history;
+}
+
+/** Runs a schedule, each client with its own store, on the session of the history. */
+export async function run(
+  schedule: Schedule,
+  clients: readonly Client[],
+  history: History,
+  ttl: number,
+): Promise<void> {
+  const running = schedule.map((steps, n) => {
+    const client = clients[n % clients.length] as Client;
+    const task = () => (client.isStranger ? runStranger : runClient)(steps, client, n, ttl, history);
+    return client.as ? client.as(task) : task();
+  });
+  await Promise.all(running);
 }
 
 async function runClient(
   steps: Step[],
-  store: SessionStore,
-  name: number,
-  id: string,
+  { store, lag = 0 }: Client,
+  by: number,
   ttl: number,
   history: History,
 ): Promise<void> {
+  let id = history.id;
   let record: SessionRecord<Data> | null = null;
   let data: Data = {};
   let before: Data = {};
   let count = 0;
 
   const load = async () => {
+    id = history.id;
     const from = performance.now();
     record = await store.load(id);
-    history.loads.push({ from, record });
-    if (!record) history.missed.push(performance.now());
+    const until = performance.now();
     data = record?.data ?? {};
+    // The client goes on to change its own object.
     before = structuredClone(data);
+    const seen = record && { data: before, expiresAt: record.expiresAt };
+    history.loads.push({ id, by, from, until, lag, record: seen });
   };
   const acknowledged = (next: SessionRecord<Data> | null) => {
     record = next;
-    if (!next) history.missed.push(performance.now());
-    else history.expiries.push({ at: performance.now(), expiresAt: next.expiresAt });
+    const at = performance.now();
+    if (next) history.expiries.push({ at, by, expiresAt: next.expiresAt });
+    else history.missed.push({ id, at });
+  };
+  /** Writes the changes of the data; until it is acknowledged each of them may be stored or not. */
+  const write = async (task: () => ReturnType<ScheduledStore["save"]>): Promise<void> => {
+    const from = performance.now();
+    const until = Number.POSITIVE_INFINITY;
+    const changes = KEYS.filter((key) => data[key] !== before[key]).map((key) => {
+      return { key, value: JSON.stringify(data[key]), by, from, until };
+    });
+    history.changes.push(...changes);
+    const result = await task();
+    acknowledged(result.record);
+    for (const change of changes) change.until = performance.now();
+    if (!result.record) history.changes = history.changes.filter((one) => !changes.includes(one as never));
+    before = structuredClone(data);
+  };
+  const rotate = async (current: SessionRecord<Data>) => {
+    const next = `${history.ids[0]}.${performance.now()}`;
+    const rotation = { id, by, since: performance.now(), at: undefined as number | undefined, lag: 0 };
+    history.rotations.push(rotation);
+    await write(() => store.rotate(id, next, data, { record: current, ttl }));
+    if (!record) return;
+    rotation.at = performance.now();
+    history.ids.push(next);
+    id = next;
   };
 
   await load();
@@ -172,26 +150,46 @@ async function runClient(
     history.operations++;
     if (step.do === "pause") await nextTurn();
     if (step.do === "load") await load();
-    if (step.do === "set") data[step.key] = `${name}.${count++}`;
+    if (step.do === "set") data[step.key] = `${by}.${performance.now()}.${count++}`;
     if (step.do === "remove") delete data[step.key];
-    if (step.do === "destroy") {
-      history.destroyingSince ??= performance.now();
-      await store.destroy(id);
-      history.destroyedAt ??= performance.now();
-    }
+    if (step.do === "destroy") await destroy(store, by, id, history);
     if (!record) continue;
-    if (step.do === "touch") acknowledged((await store.touch(id, record, { ttl })).record);
+    const current: SessionRecord<Data> = record;
+    if (step.do === "touch") acknowledged((await store.touch(id, current, { ttl })).record);
+    if (step.do === "rotate") await rotate(current);
     if (step.do === "save") {
-      const changes = KEYS.filter((key) => data[key] !== before[key]);
-      const from = performance.now();
-      const result = await store.save(id, data, { record, ttl });
-      acknowledged(result.record);
-      if (!result.record) continue;
-      for (const key of changes) {
-        history.changes.push({ key, value: JSON.stringify(data[key]), from, until: performance.now() });
-      }
-      if (step.adopt) data = result.record.data;
+      await write(() => store.save(id, data, { record: current, ttl }));
+      if (step.adopt && record) data = (record as SessionRecord<Data>).data;
       before = structuredClone(data);
     }
+  }
+}
+
+async function destroy(store: ScheduledStore, by: number, id: string, history: History): Promise<void> {
+  const end = { by, since: performance.now(), at: undefined as number | undefined, lag: 0 };
+  history.ends.push(end);
+  await store.destroy(id);
+  end.at = performance.now();
+}
+
+/** A client that lacks the key sees that the session is there, and may end it, which needs no key. */
+async function runStranger(
+  steps: Step[],
+  { store, lag = 0 }: Client,
+  by: number,
+  _ttl: number,
+  history: History,
+): Promise<void> {
+  for (const step of steps) {
+    history.operations++;
+    const { id } = history;
+    if (step.do === "destroy") await destroy(store, by, id, history);
+    const from = performance.now();
+    const record = await store.load(id).catch((error) => {
+      if (error.code !== "ERR_SESSION_KEY_UNKNOWN") throw error;
+      return "hidden" as const;
+    });
+    history.loads.push({ id, by, from, until: performance.now(), lag, record });
+    await nextTurn();
   }
 }

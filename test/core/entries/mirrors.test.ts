@@ -100,6 +100,17 @@ describe.each(variants())("a bucket with a mirror that answers reads, over $name
       expect(await handlesOf(here, "ada")).toEqual([]);
     });
 
+    it("gives a store no session that it has found ended when it wanted to end it", async () => {
+      for (const id of ids) await here.save(id, {});
+      await copy.seal();
+      // It has heard of none of them.
+      const fresh = await stores.open({ bucket });
+      for (const id of ids) await there.destroy(id);
+      for (const id of ids) expect(await fresh.destroy(id)).toBe(false);
+      for (const id of ids) expect(await fresh.load(id)).toBeNull();
+      await fresh.close();
+    });
+
     it("hides no session that another store has begun, also under the id of an ended one", async () => {
       await there.save("again", { n: 1 });
       await there.destroy("again");

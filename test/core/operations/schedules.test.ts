@@ -4,7 +4,7 @@ import type { SessionStore, SessionStoreOptions } from "nats-session-store";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openPatient } from "../../support/patient.js";
 import { seed } from "../../support/random.js";
-import { type Data, run, schedules } from "../../support/schedule.js";
+import { begin, type Data, run, schedules } from "../../support/schedule.js";
 import { type Connection, newBucket, type Variant, variants } from "../../support/variants.js";
 
 const CLIENTS = 4;
@@ -30,16 +30,18 @@ describe.each(tested)("random schedules over $name", (variant: Variant) => {
 
   async function check(options: SessionStoreOptions, numRuns: number) {
     const bucket = newBucket();
-    const stores: SessionStore[] = [];
+    const stores: SessionStore<Data>[] = [];
     for (const nc of connections) {
       stores.push(await openPatient<Data>(nc, { bucket, touchAfter: 0, ...options }));
     }
     let steps = 0;
     const property = fc.asyncProperty(schedules(CLIENTS, STEPS), async (schedule) => {
-      const id = randomUUID();
-      const history = await run(schedule, stores, id, TTL);
+      const clients = stores.map((store) => ({ store }));
+      const history = await begin(clients[0] as (typeof clients)[0], randomUUID(), TTL);
+      await run(schedule, clients, history, TTL);
       steps += history.operations;
-      const violations = history.violations(await (stores[0] as SessionStore).load(id));
+      const final = await stores[0]?.load(history.id);
+      const violations = [...history.violations(), ...history.finalViolations(final ?? null)];
       if (violations.length > 0) throw new Error(violations.join("\n"));
     });
     // A schedule does not run the same way twice, so there is nothing to shrink.

@@ -85,7 +85,10 @@ export class Entries {
   async readCurrent(key: string, deadline: number): Promise<Entry | null> {
     if (this.#replicas.isOne()) {
       const entry = await this.#readDirect(key, deadline);
-      if (entry && this.isFromLeader(entry) && entry.revision >= this.known.of(key)) return entry;
+      if (entry && this.isFromLeader(entry) && entry.revision >= this.known.of(key)) {
+        this.known.note(key, entry.revision);
+        return entry;
+      }
     }
     return this.#readFromLeader(key, deadline, this.#lines.current);
   }
