@@ -5,23 +5,26 @@ import { type NatsServer, startNatsServer } from "nats-dev-server";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Browser } from "../examples/browser.js";
 import { Scripts } from "../examples/script.js";
-import { pages, programsOn } from "../package/documents.js";
+import { blocksIn, pages, programsOn } from "../package/documents.js";
 import { newBucket } from "../support/variants.js";
-import { installedFile, PACKING, projectOf, stackFolder, unpacked, versionIn } from "./project.js";
+import { installedFile, PACKING, Projects, stackFolder, versionIn } from "./project.js";
 import { type ServedStack, served } from "./stacks.js";
 import { CHECKS, type Result, tablesOf, writeTable, writtenTable } from "./tables.js";
 import { Visitor } from "./visitor.js";
 
 // Each framework, in the versions of the lock file, with the packages as they would be published.
 let server: NatsServer;
-let packages: Map<string, string>;
+let projects: Projects;
 const results: Result[] = [];
 
 beforeAll(async () => {
-  [server, packages] = await Promise.all([startNatsServer({ timeout: 60_000 }), unpacked()]);
+  [server, projects] = await Promise.all([startNatsServer({ timeout: 60_000 }), Projects.open()]);
 }, PACKING);
 
-afterAll(() => server?.stop());
+afterAll(async () => {
+  await server?.stop();
+  await projects?.[Symbol.asyncDispose]();
+});
 
 const environment = () => ({ NATS_URL: server.url, BUCKET: newBucket() });
 
@@ -55,7 +58,7 @@ describe.each(served)("$name", (stack) => {
   test.skipIf(isMissing(stack))(
     "signs in with a new id, merges overlapping requests, signs out for good, and answers an outage with 503",
     async () => {
-      const project = await projectOf(stack.name, packages, [stack.program, "gate.mjs"]);
+      const project = await projects.make(stack.name, [stack.program, "gate.mjs"]);
       await using scripts = new Scripts();
       const { path, args } = stack.command?.() ?? { path: process.execPath, args: [] };
       // Node's own options are not for Bun and Deno.
@@ -95,7 +98,7 @@ describe.each(served)("$name", (stack) => {
 
 test("socket.io-4 lets sockets in by their session, and closes them when it ends, with the recipe of the page", async () => {
   const stack = "socket.io-4";
-  const project = await projectOf(stack, packages, ["sockets.mjs"]);
+  const project = await projects.make(stack, ["sockets.mjs"]);
   const recipes = (await pages()).flatMap(programsOn);
   const recipe = recipes.find(({ name }) => name === "packages/core/docs/sockets.md: Socket.IO 4");
   const program = join(project, "sockets.mjs");
@@ -113,7 +116,7 @@ test("socket.io-4 lets sockets in by their session, and closes them when it ends
 
 test("jest-30 loads the packages in CommonJS, without any configuration", async () => {
   const stack = "jest-30";
-  const project = await projectOf(stack, packages, ["jest.spec.cjs"]);
+  const project = await projects.make(stack, ["jest.spec.cjs"]);
   const jest = join(stackFolder(stack), "node_modules/jest/bin/jest.js");
   const config = JSON.stringify({ rootDir: project, testMatch: ["**/*.spec.cjs"] });
   const output = await runIn(project, process.execPath, [jest, "--ci", "--config", config, "--no-cache"]);
@@ -123,7 +126,7 @@ test("jest-30 loads the packages in CommonJS, without any configuration", async 
 
 test("nest-11 keeps sessions, and its tests run with ts-jest in CommonJS", async () => {
   const stack = "nest-11";
-  const project = await projectOf(stack, packages, ["nest.module.ts", "nest.spec.ts"]);
+  const project = await projects.make(stack, ["nest.module.ts", "nest.spec.ts"]);
   const compilerOptions = {
     module: "nodenext",
     moduleResolution: "nodenext",
@@ -154,6 +157,46 @@ test("nest-11 keeps sessions, and its tests run with ts-jest in CommonJS", async
     { "@nestjs/core": "NestJS", jest: "Jest", "ts-jest": "ts-jest", typescript: "TypeScript" },
     ["sign-in", "sign-out", "CommonJS"],
   );
+});
+
+test("typescript compiles and runs the programs of the page as ES modules and as CommonJS, under node16", async () => {
+  const stack = "typescript";
+  const project = await projects.make(stack, []);
+  const page = (await pages()).find(({ path }) => path.endsWith("docs/frameworks.md"));
+  const listen =
+    'const server = app.listen(0, () => console.log("http://127.0.0.1:" + (server.address() as { port: number }).port));';
+  const programs = blocksIn(page?.text ?? "", "ts").map(({ source }) =>
+    source
+      .replace('"nats://127.0.0.1:4222"', "process.env.NATS_URL ?? []")
+      .replace("app.listen(3000);", listen),
+  );
+  const names = programs.flatMap((_, n) => [`program-${n}.mts`, `program-${n}.cts`]);
+  for (const name of names) await writeFile(join(project, name), programs[Number(/\d+/.exec(name))] ?? "");
+  const options = [
+    "--strict",
+    "--module",
+    "node16",
+    "--target",
+    "es2022",
+    "--types",
+    "node",
+    "--skipLibCheck",
+  ];
+  const tsc = installedFile(stack, "typescript/bin/tsc") as string;
+  await runIn(project, process.execPath, [tsc, ...options, ...names]);
+  expect(names).toHaveLength(4);
+  for (const name of names) {
+    await using scripts = new Scripts();
+    const env = environment();
+    const { url } = await scripts.start([name.replace(/ts$/, "js")], { cwd: project, env });
+    const browser = new Browser(url);
+    expect((await browser.get("/")).text).toBe("1 visits");
+    expect((await browser.get("/")).text).toBe("2 visits");
+  }
+  await passed(stack, { typescript: "TypeScript", express: "Express", koa: "Koa" }, [
+    "ES modules",
+    "CommonJS",
+  ]);
 });
 
 test.skipIf(served.some(isMissing)).each(["README.md", "packages/core/docs/frameworks.md"])(

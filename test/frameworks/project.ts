@@ -1,11 +1,11 @@
 import { existsSync } from "node:fs";
-import { cp, mkdir, readdir, readFile, realpath, rm, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, realpath, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { packAll, run } from "../package/pack.mjs";
 
 const here = fileURLToPath(new URL("./", import.meta.url));
-const cache = fileURLToPath(new URL("../.cache/frameworks/", import.meta.url));
 const core = fileURLToPath(new URL("../../packages/core/", import.meta.url));
 
 /** Time to pack the packages, in ms. */
@@ -28,47 +28,55 @@ const manifestIn = async (folder: string): Promise<Manifest> =>
  */
 export const stackFolder = (stack: string): string => join(here, "stacks", stack);
 
-/** Packs the packages as they would be published, and unpacks them. @returns the folder of each by its name */
-export async function unpacked(): Promise<Map<string, string>> {
-  await rm(cache, { recursive: true, force: true });
-  const tarballs = await packAll(join(cache, "packed"));
-  const folders = new Map<string, string>();
-  for (const [name, tarball] of Object.entries(tarballs)) {
-    const folder = join(cache, "unpacked", name);
-    await mkdir(folder, { recursive: true });
-    await run("tar", ["-xzf", tarball, "-C", folder, "--strip-components=1"]);
-    folders.set(name, folder);
-  }
-  return folders;
-}
+/** Projects of users, in a folder outside of this repository, so that Node finds nothing there but what is theirs. */
+export class Projects implements AsyncDisposable {
+  private constructor(
+    private readonly folder: string,
+    private readonly packages: ReadonlyMap<string, string>,
+  ) {}
 
-/**
- * Makes a project as npm would: the packages themselves beside what they need and what the framework's users install.
- * @returns its folder
- */
-export async function projectOf(
-  stack: string,
-  packages: ReadonlyMap<string, string>,
-  programs: readonly string[],
-): Promise<string> {
-  const project = join(cache, stack);
-  const modules = join(project, "node_modules");
-  await mkdir(modules, { recursive: true });
-  await link(join(stackFolder(stack), "node_modules"), modules);
-  for (const [name, folder] of packages) {
-    if (name === "nats-session-cli") continue;
-    await cp(folder, join(modules, name), { recursive: true });
-    // What the core needs; the adapters need only the core and their framework.
-    for (const dependency of Object.keys((await manifestIn(folder)).dependencies ?? {})) {
-      if (packages.has(dependency) || existsSync(join(modules, dependency))) continue;
-      await mkdir(join(modules, dependency, ".."), { recursive: true });
-      await symlink(await realpath(join(core, "node_modules", dependency)), join(modules, dependency));
+  /** Packs the packages as they would be published, and unpacks them. */
+  static async open(): Promise<Projects> {
+    const folder = await realpath(await mkdtemp(join(tmpdir(), "frameworks-")));
+    const { "nats-session-cli": _, ...tarballs } = await packAll(join(folder, "packed"));
+    const packages = new Map<string, string>();
+    for (const [name, tarball] of Object.entries(tarballs)) {
+      const unpacked = join(folder, "unpacked", name);
+      await mkdir(unpacked, { recursive: true });
+      await run("tar", ["-xzf", tarball, "-C", unpacked, "--strip-components=1"]);
+      packages.set(name, unpacked);
     }
+    return new Projects(folder, packages);
   }
-  const { type } = await manifestIn(stackFolder(stack));
-  await writeFile(join(project, "package.json"), JSON.stringify({ name: "project", private: true, type }));
-  for (const program of programs) await cp(join(here, "programs", program), join(project, program));
-  return project;
+
+  /**
+   * Makes a project as npm would: the packages beside what they need and what the framework's users install.
+   * @param programs files of `programs` to copy there
+   * @returns its folder
+   */
+  async make(stack: string, programs: readonly string[]): Promise<string> {
+    const project = join(this.folder, stack);
+    const modules = join(project, "node_modules");
+    await mkdir(modules, { recursive: true });
+    await link(join(stackFolder(stack), "node_modules"), modules);
+    for (const [name, folder] of this.packages) {
+      await cp(folder, join(modules, name), { recursive: true });
+      // What the core needs; the adapters need only the core and their framework.
+      for (const dependency of Object.keys((await manifestIn(folder)).dependencies ?? {})) {
+        if (this.packages.has(dependency) || existsSync(join(modules, dependency))) continue;
+        await mkdir(join(modules, dependency, ".."), { recursive: true });
+        await symlink(await realpath(join(core, "node_modules", dependency)), join(modules, dependency));
+      }
+    }
+    const { type } = await manifestIn(stackFolder(stack));
+    await writeFile(join(project, "package.json"), JSON.stringify({ name: "project", private: true, type }));
+    for (const program of programs) await cp(join(here, "programs", program), join(project, program));
+    return project;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return rm(this.folder, { recursive: true, force: true });
+  }
 }
 
 /** Links to each package in a folder of installed packages, those with a scope included. */

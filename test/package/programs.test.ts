@@ -276,13 +276,16 @@ const listen =
 const express = "packages/express/README.md";
 const koa = "packages/koa/README.md";
 
+/** The program on a port of its own. */
+const listening = (source: string): string => source.replace("app.listen(3000);", listen);
+
 function serve(scripts: Scripts, source: string) {
   return scripts.start(["--input-type=module", "--eval", source], { cwd: tests });
 }
 
 test("README.md: Use runs", async () => {
   await using scripts = new Scripts();
-  const source = programAt("README.md: Use").replace("app.listen(3000);", listen);
+  const source = listening(programAt("README.md: Use"));
   const browser = new Browser((await serve(scripts, source)).url);
   expect((await browser.get("/")).text).toBe("1 visits");
   expect((await browser.get("/")).text).toBe("2 visits");
@@ -293,23 +296,13 @@ test("the error handler of README.md is that of connect-nats and of the examples
 });
 
 test.each([
-  [
-    "Express",
-    () => `${programAt(`${express}: connect-nats`)}
-      app.get("/", (req, res) => {
-        req.session.visits = (req.session.visits ?? 0) + 1;
-        res.send(req.session.visits + " visits");
-      });
-      ${programAt(`${express}: Errors`)} ${listen}`,
-  ],
+  ["Express", () => `${listening(programAt(`${express}: connect-nats`))} ${programAt(`${express}: Errors`)}`],
   [
     "Koa",
-    () => `${programAt(`${koa}: koa-session-nats`).replace("app.use(", `${programAt(`${koa}: Errors`)}\napp.use(`)}
-      app.use((ctx) => {
-        ctx.session.visits = (ctx.session.visits ?? 0) + 1;
-        ctx.body = ctx.session.visits + " visits";
-      });
-      ${listen}`,
+    () => {
+      const source = programAt(`${koa}: koa-session-nats`);
+      return listening(source.replace("app.use(", `${programAt(`${koa}: Errors`)}\napp.use(`));
+    },
   ],
 ])("the program and the error handler of the README for %s run together", async (_framework, source) => {
   await using scripts = new Scripts();
@@ -324,17 +317,17 @@ test.each([
 
 test(`${express}: Sign-in runs`, async () => {
   await using scripts = new Scripts();
-  const source = `${programAt(`${express}: connect-nats`)}
+  const source = `${listening(programAt(`${express}: connect-nats`))}
     const checkPassword = async ({ user }) => user;
     app.use(express.urlencoded({ extended: false }));
-    app.get("/", (req, res) => res.send(req.session.user ?? "nobody"));
-    ${programAt(`${express}: Sign-in`)} ${listen}`;
+    app.get("/user", (req, res) => res.send(req.session.user ?? "nobody"));
+    ${programAt(`${express}: Sign-in`)}`;
   const browser = new Browser((await serve(scripts, source)).url);
   expect((await browser.post("/sign-in", { user: "ada" })).status).toBe(302);
   const before = browser.copy();
   expect((await browser.post("/sign-in", { user: "grace" })).status).toBe(302);
-  expect((await browser.get("/")).text).toBe("grace");
-  expect((await before.get("/")).text).toBe("nobody");
+  expect((await browser.get("/user")).text).toBe("grace");
+  expect((await before.get("/user")).text).toBe("nobody");
 });
 
 test("no program of a page is left out here", () => {
