@@ -38,6 +38,12 @@ const AIMS = [
   ]),
 ];
 
+/** What says how much there is to gain. */
+const BOUNDS = [
+  ["no session", "no work for sessions at all"],
+  ["MemoryStore", "no server"],
+];
+
 /**
  * Whole requests through Express and Koa, this project's stores beside others; application, load and server in
  * processes of their own on the same cores. In each round every party runs every workload once, in an order that
@@ -138,8 +144,11 @@ function figuresOf(results) {
       if (value !== undefined) figures.push(atMost(1.1, `HTTP ${workload}, p99: ${name} / ${BASE}`, value));
     }
   }
-  const bound = ratio("read", "rate", "no session", BASE);
-  if (bound !== undefined)
-    figures.push(told(`HTTP read: no session / ${BASE} (the most that a store can reach)`, bound));
+  for (const workload of Object.keys(workloads)) {
+    for (const [name, what] of BOUNDS) {
+      const bound = ratio(workload, "rate", name, BASE);
+      if (bound !== undefined) figures.push(told(`HTTP ${workload}: ${name} / ${BASE} (${what})`, bound));
+    }
+  }
   return figures.filter((figure) => figure !== undefined);
 }

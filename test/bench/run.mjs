@@ -14,11 +14,9 @@ const benchmarks = {
   wire: { rounds: 9, operations: 20_000, sessions: 1000, quick: { rounds: 2, operations: 3000 } },
   list: { rounds: 5, operations: 100, sessions: 100_000, quick: { rounds: 2, sessions: 10_000 } },
   conflict: { rounds: 9, operations: 20_000, sessions: 1000, quick: { rounds: 2, operations: 3000 } },
-  http: { rounds: 21, seconds: 1, quick: { rounds: 2, seconds: 1 } },
+  http: { rounds: 21, seconds: 0.5, quick: { rounds: 2 } },
   store: { rounds: 5, operations: 10_000, sessions: 1000, quick: { rounds: 1, operations: 1000 } },
   races: { quick: {} },
-  flows: { quick: {} },
-  garbage: { rounds: 7, operations: 2000, sessions: 500, quick: { rounds: 2 } },
   scale: { rounds: 5, operations: 2000, sessions: 1_000_000, quick: { rounds: 1, sessions: 20_000 } },
   gather: {
     rounds: 5,
@@ -33,6 +31,8 @@ const benchmarks = {
     quick: { rounds: 2, operations: 3000, sessions: 10_000 },
   },
   telemetry: { rounds: 15, seconds: 1, quick: { rounds: 2, seconds: 1 } },
+  flows: { quick: {} },
+  garbage: { rounds: 7, operations: 2000, sessions: 500, quick: { rounds: 2 } },
 };
 const numbers = ["rounds", "operations", "sessions", "seconds"];
 

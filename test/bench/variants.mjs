@@ -5,6 +5,8 @@ export const BASE = "connect-redis";
 export const POSTGRES = "connect-pg-simple";
 export const PLAIN = "connect-nats";
 export const CACHED = "connect-nats, cache";
+/** On a nats-server that shares its cores with the applications; see scaling.md. */
+export const ONE_THREAD = "connect-nats, GOMAXPROCS=1";
 export const AOF = `${BASE}, append-only file`;
 export const KOA_BASE = "koa-redis";
 export const KOA_PLAIN = "koa-session-nats";
@@ -42,6 +44,7 @@ const all = [
     options: { cache: true },
     touch: "the new expiry, once a minute",
   },
+  { name: ONE_THREAD, kind: "nats", server: "nats, one thread", touch: "the new expiry, once a minute" },
   { name: KOA_BASE, framework: "koa", kind: "koa-redis", server: "redis", touch: "nothing" },
   { name: KOA_PLAIN, framework: "koa", kind: "koa-nats", server: "nats", touch: "nothing" },
   {

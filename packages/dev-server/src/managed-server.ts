@@ -110,7 +110,7 @@ export class ManagedServer implements NatsServer {
     const portsDir = join(runDir, "ports");
     const args = ["--config", join(runDir, "server.conf"), "--store_dir", this.dataDir];
     args.push("--addr", "127.0.0.1", "--port", `${this.port}`, "--ports_file_dir", portsDir);
-    const server = new ServerProcess(binary.path, args);
+    const server = new ServerProcess(binary.path, args, this.#settings.env);
     this.#earlierLog = this.log();
     this.#process = server;
     this.#paused = false;

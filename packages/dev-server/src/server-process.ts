@@ -18,9 +18,14 @@ export class ServerProcess {
   /** What it has said since the last reload was asked for. */
   #news = "";
 
-  constructor(path: string, args: string[]) {
+  constructor(path: string, args: string[], env: Record<string, string> = {}) {
     // A process group of its own: on Ctrl-C the parent decides in which order things end.
-    this.#child = spawn(path, args, { detached: true, stdio: ["ignore", "pipe", "pipe"], windowsHide: true });
+    this.#child = spawn(path, args, {
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe"],
+      windowsHide: true,
+      env: { ...process.env, ...env },
+    });
     if (this.#child.pid !== undefined) guard(this.#child.pid);
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.setEncoding("utf8").on("data", (text: string) => {

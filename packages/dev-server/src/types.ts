@@ -21,6 +21,8 @@ export interface NatsServerOptions {
    * address, the port and the data directory cannot be changed here.
    */
   config?: string;
+  /** Environment variables beside those of this process, for example `GOMAXPROCS`. */
+  env?: Record<string, string>;
   /** Server name, without spaces. Default: `dev-<port>`. */
   name?: string;
   /** How long a start may take, in milliseconds. Default: 20 000. */

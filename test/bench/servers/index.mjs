@@ -19,6 +19,10 @@ import { startRedis } from "./redis.mjs";
 /** How each kind is started, and how it is called among the versions of a record. */
 const kinds = {
   nats: { program: "nats-server", start: (options) => startNatsServer(options) },
+  "nats, one thread": {
+    program: "nats-server",
+    start: (options) => startNatsServer({ ...options, env: { GOMAXPROCS: "1" } }),
+  },
   redis: { program: "redis-server", start: () => startRedis({ appendOnly: false }) },
   "redis-aof": { program: "redis-server", start: () => startRedis({ appendOnly: true }) },
   postgres: { program: "postgres", start: () => startPostgres() },
