@@ -11,53 +11,47 @@ const WORKLOADS = ["read", "write"];
 const WITHOUT = "OpenTelemetry in the application alone";
 const WITH = "and in the store";
 
-/** How much a request costs when the store reports to OpenTelemetry, too, and what a channel costs that nobody reads. */
+/**
+ * How much a request costs when the store reports to OpenTelemetry, too, and what a channel costs that nobody reads.
+ * One process does both in turn, so that nothing else differs.
+ */
 export async function measure(servers, { rounds, seconds, profile }) {
-  const server = await servers.start("nats");
-  const parties = [];
-  for (const [name, telemetry] of [
-    [WITHOUT, false],
-    [WITH, true],
-  ]) {
-    parties.push(await startParty(name, telemetry, server, profile));
-  }
-  const results = {};
-  for (let round = 0; round < rounds; round++) {
-    for (const workload of WORKLOADS) {
-      for (let n = 0; n < parties.length; n++) {
-        const { name, app, load } = parties[(n + round) % parties.length];
-        const before = await app.call("cpu");
-        const { requests, seconds: took } = await load.call("run", {
-          workload,
-          connections: CONNECTIONS,
-          seconds,
-        });
-        const cpu = ((await app.call("cpu")) - before) / requests;
-        results[workload] ??= {};
-        results[workload][name] ??= [];
-        results[workload][name].push({ rate: requests / took, cpu });
-      }
-    }
-  }
-  await Promise.all(parties.flatMap(({ app, load }) => [app.stop(), load.stop()]));
-  return reportOf(results, rounds);
-}
-
-async function startParty(name, telemetry, { url }, profile) {
-  const bucket = telemetry ? "with-telemetry" : "without-telemetry";
-  const app = await startClient(name, {
+  const { url } = await servers.start("nats");
+  const app = await startClient("telemetry", {
     file: "telemetry-app.mjs",
-    settings: { store: { kind: "nats", url, options: { bucket } }, telemetry },
+    settings: { store: { kind: "nats", url, options: { bucket: "telemetry" } } },
     env: { NODE_ENV: "production" },
     profile,
   });
-  const settings = { url: await app.call("url"), browsers: BROWSERS };
-  const load = await startClient(`${name}: load`, { file: "http-load.mjs", settings });
+  const load = await startClient("telemetry: load", {
+    file: "http-load.mjs",
+    settings: { url: await app.call("url"), browsers: BROWSERS },
+  });
   await load.call("signIn");
+  const run = async (workload, isOn, limit) => {
+    await app.call("report", isOn);
+    const before = await app.call("cpu");
+    const { requests, seconds: took } = await load.call("run", {
+      workload,
+      connections: CONNECTIONS,
+      ...limit,
+    });
+    return { rate: requests / took, cpu: ((await app.call("cpu")) - before) / requests };
+  };
+  const results = Object.fromEntries(WORKLOADS.map((workload) => [workload, { [WITHOUT]: [], [WITH]: [] }]));
   for (const workload of WORKLOADS) {
-    await load.call("run", { workload, connections: CONNECTIONS, requests: WARM_UP });
+    for (const isOn of [true, false]) await run(workload, isOn, { requests: WARM_UP });
   }
-  return { name, app, load };
+  for (let round = 0; round < rounds; round++) {
+    for (const workload of WORKLOADS) {
+      const order = round % 2 === 0 ? [false, true] : [true, false];
+      for (const isOn of order) {
+        results[workload][isOn ? WITH : WITHOUT].push(await run(workload, isOn, { seconds }));
+      }
+    }
+  }
+  await Promise.all([app.stop(), load.stop()]);
+  return reportOf(results, rounds);
 }
 
 function reportOf(results, rounds) {

@@ -12,10 +12,10 @@ const nowhere = {
 };
 
 /**
- * The application of `express-app.mjs` with the SDK of OpenTelemetry and a span for each request.
- * @param {{ store: object, telemetry: boolean }} settings `telemetry`: whether the store reports too
+ * The application of `express-app.mjs` with the SDK of OpenTelemetry and a span for each request. `report` says
+ * whether the store reports, too.
  */
-export async function open({ telemetry, ...settings }) {
+export async function open(settings) {
   const tracerProvider = new NodeTracerProvider({ spanProcessors: [new BatchSpanProcessor(nowhere)] });
   tracerProvider.register();
   const reader = new PeriodicExportingMetricReader({ exporter: nowhere, exportIntervalMillis: 10_000 });
@@ -27,6 +27,13 @@ export async function open({ telemetry, ...settings }) {
       next();
     });
   };
-  if (telemetry) instrument({ tracerProvider, meterProvider });
-  return openApp({ ...settings, first });
+  const app = await openApp({ ...settings, first });
+  let stop;
+  return {
+    ...app,
+    report: (isOn) => {
+      stop?.();
+      stop = isOn ? instrument({ tracerProvider, meterProvider }) : undefined;
+    },
+  };
 }
