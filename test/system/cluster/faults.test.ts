@@ -91,6 +91,7 @@ describe("a cluster of three under load", () => {
       longestTimeWithoutSave: { median: median(gaps), worst: Math.max(...gaps) },
       failures: load.failures.length,
       operations: load.counts,
+      ...load.broken,
       windows,
     });
   });

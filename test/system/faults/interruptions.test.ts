@@ -56,6 +56,7 @@ describe.each(clientsUnderFaults)("under load over %s", { timeout: 180_000 }, (c
   const figures = (name: string, load: Load, more: object = {}) =>
     report(`${name}-${client.startsWith("nats ") ? "v2" : "v3"}`, {
       operations: load.counts,
+      ...load.broken,
       failures: load.failures.length,
       slowestOperation: Math.round(load.slowest),
       ...more,

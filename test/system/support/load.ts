@@ -80,6 +80,12 @@ export class Load implements Log {
     await store.close();
   }
 
+  /** How many acknowledged writes were lost, and how many ended sessions live again. */
+  get broken(): { readonly lost: number; readonly revived: number } {
+    const revived = this.violations.filter((what) => what.includes("acknowledged null")).length;
+    return { lost: this.violations.length - revived, revived };
+  }
+
   /** Codes of the failures, each once. */
   get codes(): string[] {
     return [...new Set(this.failures.map(({ code }) => code))].sort();
