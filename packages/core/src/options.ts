@@ -110,10 +110,17 @@ export interface SessionStoreOptions {
   timeout?: number | undefined;
   /**
    * Whose answer a load takes. `"any"`: that of any replica or mirror; a replica that is cut off from the others
-   * may answer with an old state. `"leader"`: that of the bucket's leader, at the cost of load on one server.
+   * may answer with an old state, for `maxLeaderSilence`. `"leader"`: that of the bucket's leader, at the cost of load on one server.
    * @default "any"
    */
   reads?: "any" | "leader" | undefined;
+  /**
+   * How long replicas and mirrors may answer loads after the bucket's leader was heard last (ms). It bounds how long a
+   * session lives on, after its end, where a network is split; beyond it loads reject with `ERR_SESSION_UNAVAILABLE`
+   * until the leader answers. While such copies answer, the leader is asked every third of it.
+   * @default 15_000, so that reads go on while a cluster elects a leader
+   */
+  maxLeaderSilence?: number | undefined;
   /**
    * What a save does when another request has changed the session since it was loaded. `"merge"` keeps the changes of
    * both, key by key; `"overwrite"` replaces the other's; `"error"` rejects with `ERR_SESSION_CONFLICT`. A session

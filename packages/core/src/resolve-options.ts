@@ -34,6 +34,7 @@ export interface ResolvedOptions {
   readonly touchAfter: number | undefined;
   readonly timeout: number;
   readonly reads: "any" | "leader";
+  readonly maxLeaderSilence: number;
   readonly onConflict: "merge" | "overwrite" | "error";
   readonly resolve: Resolve;
   readonly user: ((data: object) => unknown) | undefined;
@@ -90,6 +91,7 @@ const CHECKS: { readonly [name in keyof Required<SessionStoreOptions>]: Check } 
   touchAfter: duration(0),
   timeout: duration(1, MAX_TIMEOUT),
   reads: oneOf("any", "leader"),
+  maxLeaderSilence: duration(1),
   onConflict: oneOf("merge", "overwrite", "error"),
   resolve: aFunction(),
   user: aFunction(),
@@ -141,6 +143,7 @@ export function resolveOptions(given: SessionStoreOptions = {}): ResolvedOptions
     touchAfter: options.touchAfter,
     timeout: options.timeout ?? 2000,
     reads: options.reads ?? "any",
+    maxLeaderSilence: options.maxLeaderSilence ?? 15_000,
     onConflict: options.onConflict ?? "merge",
     resolve: options.resolve ?? ((_key, { ours }) => ours),
     user: options.user,

@@ -58,6 +58,21 @@ export const optionValues: Record<string, OptionValues> = {
     refused: ["", "follower", true, null],
     accepted: ["any", "leader"],
   },
+  maxLeaderSilence: {
+    expected: /milliseconds/,
+    refused: [0, -1, Number.NaN, Number.POSITIVE_INFINITY, "1000", null],
+    accepted: [1, 15_000, DAY],
+  },
+  domain: {
+    expected: /without spaces, dots/,
+    refused: ["", "a.b", "a b", "*", ">", 1, null],
+    accepted: ["hub", "hub-1"],
+  },
+  apiPrefix: {
+    expected: /start of a subject/,
+    refused: ["", ".", "a..b", ".a", "a.>", "a.*", "a b", 1, null],
+    accepted: ["a", "a.b", "a.b.", "$JS.hub.API"],
+  },
   onConflict: {
     expected: /"merge" or "overwrite" or "error"/,
     refused: ["", "ours", 1, null],

@@ -113,6 +113,8 @@ describe("the options as a whole", () => {
     expect(resolveOptions()).toEqual({
       bucket: "sessions",
       shards: 1,
+      domain: undefined,
+      apiPrefix: undefined,
       prefix: undefined,
       ttl: DAY,
       maxTtl: undefined,
@@ -121,6 +123,7 @@ describe("the options as a whole", () => {
       touchAfter: undefined,
       timeout: 2000,
       reads: "any",
+      maxLeaderSilence: 15_000,
       onConflict: "merge",
       resolve: expect.any(Function),
       user: undefined,

@@ -51,6 +51,8 @@ export class Sessions {
   readonly #context: Context;
   readonly #cache: NearCache<StoredSession> | undefined;
   readonly #reading = new Map<string, Reading>();
+  /** Sessions of which the leader is asked in the background. */
+  readonly #confirming = new Set<string>();
   readonly #recent = new BoundedMap<string, Recalled>(RECENT);
   #turn: Promise<void> | undefined;
 
@@ -183,20 +185,16 @@ export class Sessions {
       if (underWay) this.#cache?.end(handle, underWay, session, isCurrent);
     };
     let isCurrent = this.#context.options.reads === "leader";
-    const confirmed = (found: Found): Found | Promise<Found> => {
-      const { entry } = found;
-      isCurrent ||= entry !== null && place.entries.isFromLeader(entry);
-      const isAsked = entry && underWay && !isCurrent;
-      if (!isAsked || !this.#cache?.wantsLeader(handle, underWay, entry.revision)) return found;
-      // Once, so that the cache answers the next loads of a session that was written before it knew the feed.
-      isCurrent = true;
-      return this.#findAtLeader(place, deadline);
-    };
-    const finding = this.#find(place, deadline);
-    const session = (underWay ? finding.then(confirmed) : finding).then(
+    const session = this.#find(place, deadline).then(
       (found) => {
         let session: StoredSession | null = null;
         try {
+          const { entry } = found;
+          if (entry && underWay) {
+            isCurrent ||= place.entries.isFromLeader(entry);
+            const isAsked = !isCurrent && this.#cache?.wantsLeader(handle, underWay, entry.revision);
+            if (isAsked) this.#confirm(handle, place);
+          }
           session = sessionIn(this.#context, place.key, found);
           return session;
         } finally {
@@ -211,6 +209,25 @@ export class Sessions {
     const started: Reading = { session, since };
     this.#reading.set(handle, started);
     return session;
+  }
+
+  /**
+   * Asks the leader in the background for a session that was written before the cache knew the feed, so that the cache
+   * answers its next loads. The load itself does not wait: the leader may be in another region.
+   */
+  #confirm(handle: string, place: Place): void {
+    const cache = this.#cache;
+    if (!cache || this.#confirming.has(handle)) return;
+    this.#confirming.add(handle);
+    const underWay = cache.begin(handle);
+    this.#context.background(async (deadline) => {
+      try {
+        const found = await this.#findAtLeader(place, deadline);
+        cache.end(handle, underWay, sessionIn(this.#context, place.key, found), true);
+      } finally {
+        this.#confirming.delete(handle);
+      }
+    });
   }
 
   #find(place: Place, deadline: number): Promise<Found> {

@@ -198,7 +198,8 @@ export class Bucket {
       this.#onMissing(this);
     };
     const reasons = new OutageReason(mux, this.#subjects, this.#options, missing);
-    return { nc, mux, facts, entries: new Entries(mux, this.#subjects, facts, reasons, this.#known) };
+    const entries = new Entries(mux, this.#subjects, facts, reasons, this.#known, this.#options);
+    return { nc, mux, facts, entries };
   }
 
   #subscribe(watch: Watch, { nc, facts }: Opened): void {

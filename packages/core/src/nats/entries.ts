@@ -5,9 +5,9 @@ import { Asker } from "./asker.js";
 import { FIRST_PAUSE, longer, pauseUntil } from "./backoff.js";
 import type { KnownRevisions } from "./known-revisions.js";
 import { LeaderLines, reasonToConfirm } from "./leader-lines.js";
+import { LeaderWord } from "./leader-word.js";
 import type { Mux } from "./mux.js";
 import type { OutageReason } from "./outage-reason.js";
-import { ReplicaCount } from "./replica-count.js";
 import {
   directEntry,
   type Entry,
@@ -26,12 +26,19 @@ const EMPTY = new Uint8Array(0);
 /** How long a leader elected a moment ago may take to apply what was acknowledged before, in ms. */
 const CATCH_UP = 500;
 
+/** How long reads may take, and whom they may believe; both in ms. */
+export interface ReadLimits {
+  /** See the option of that name. */
+  readonly maxLeaderSilence: number;
+  readonly timeout: number;
+}
+
 /** Reads and writes the entries of one bucket over one connection. */
 export class Entries {
   readonly #lines = new LeaderLines();
   readonly #asker: Asker;
   readonly #writer: Writer;
-  readonly #replicas: ReplicaCount;
+  readonly #leader: LeaderWord;
 
   constructor(
     mux: Mux,
@@ -40,28 +47,31 @@ export class Entries {
     reasons: OutageReason,
     /** The newest revisions that this process knows of; see {@link KnownRevisions}. */
     readonly known: KnownRevisions,
+    { maxLeaderSilence, timeout }: ReadLimits,
   ) {
     this.#asker = new Asker(mux, reasons);
     this.#writer = new Writer(mux, subjects, stream, reasons, known, this.#asker);
-    this.#replicas = new ReplicaCount(stream.replicas, (deadline) => this.#askState(deadline));
+    const ask = () => this.#askState(now() + timeout);
+    this.#leader = new LeaderWord(stream.replicas, maxLeaderSilence, ask);
   }
 
   /** Whether the leader gave this entry, or the only copy of the bucket, which is the leader's. */
   isFromLeader({ askedLeader, stream }: Entry): boolean {
-    return askedLeader || (stream === this.subjects.stream && this.#replicas.isOne());
+    return askedLeader || (stream === this.subjects.stream && this.#leader.isSole());
   }
 
   /**
    * The entry of a key, or `null` when there is none. A copy may lag behind, also a mirror of a bucket with one
-   * replica. So an answer counts when it is not older than what this process knows, and shows a live session. A
-   * tombstone counts where this process knows the session: it may have ended it. Otherwise the leader is asked.
+   * replica. So an answer counts when it is not older than what this process knows, and shows a live session, while
+   * the leader is within reach. A tombstone counts where this process knows the session: it may have ended it. Otherwise the leader is asked.
    */
   read(key: string, deadline: number, isLive: (entry: Entry) => boolean): Promise<Entry | null> {
     return this.#readDirect(key, deadline).then((entry) => {
       const known = this.known.of(key);
       if (entry && entry.revision >= known) {
         const isFinal = entry.deleted && known > 0;
-        if (isFinal || isLive(entry) || this.isFromLeader(entry)) return entry;
+        if (isLive(entry)) return this.#isCurrentEnough(entry) ? entry : this.#whenHeard(entry, deadline);
+        if (isFinal || this.isFromLeader(entry)) return entry;
       }
       if (leaderReads.hasSubscribers) {
         const { bucket } = this.subjects;
@@ -69,6 +79,16 @@ export class Entries {
       }
       return this.#readFromLeader(key, deadline, this.#lines.lineFor(entry, known));
     });
+  }
+
+  /** A copy that is cut off from the leader knows of no sign-out: its answers count for a limited time. */
+  #isCurrentEnough({ stream }: Entry): boolean {
+    return (stream === this.subjects.stream && this.#leader.wasSole) || this.#leader.isHeard();
+  }
+
+  async #whenHeard(entry: Entry, deadline: number): Promise<Entry> {
+    await this.#leader.hear(deadline);
+    return entry;
   }
 
   /** Whatever a copy answers, which may be old: for a write under the revision that was read. */
@@ -83,7 +103,7 @@ export class Entries {
 
   /** As `read`, never from a copy that lags behind: for a decision that cannot be taken back by a later conflict. */
   async readCurrent(key: string, deadline: number): Promise<Entry | null> {
-    if (this.#replicas.isOne()) {
+    if (this.#leader.isSole()) {
       const entry = await this.#readDirect(key, deadline);
       if (entry && this.isFromLeader(entry) && entry.revision >= this.known.of(key)) {
         this.known.note(key, entry.revision);
@@ -192,7 +212,7 @@ export class Entries {
     const askedAt = now();
     const parse = (reply: Reply) => streamState(reply, this.subjects);
     const state = await this.#asker.ask(this.subjects.streamInfo, EMPTY, deadline, parse);
-    this.#replicas.note(state.replicas, askedAt);
+    this.#leader.note(state.replicas, askedAt);
     return state;
   }
 }

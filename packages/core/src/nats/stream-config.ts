@@ -32,6 +32,7 @@ export interface BucketOptions extends ApiOptions {
   /** `undefined` where it was left open. */
   readonly maxTtl: number | undefined;
   readonly timeout: number;
+  readonly maxLeaderSilence: number;
   readonly createBucket: boolean;
   readonly updateBucket: boolean;
   /** Whether a new bucket republishes its writes. */
