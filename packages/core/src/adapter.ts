@@ -4,6 +4,7 @@ import { checkMigrateFrom, type MigrateFrom } from "./migration/options.js";
 import type { SessionStoreOptions } from "./options.js";
 import { SessionStore } from "./store.js";
 import type { NatsConnectionSource, SessionRecord } from "./types.js";
+import { objectLinks } from "./util/object-links.js";
 import { SerialQueue } from "./util/serial-queue.js";
 
 export type { OldSession, OldStoreForm } from "./migration/old-store.js";
@@ -72,7 +73,7 @@ export class AdapterKit<T extends object, H extends HeldSession<T> = HeldSession
   readonly operations: SessionOperations<T>;
   readonly #isOwn: boolean;
   readonly #emitter: Emitter;
-  readonly #held = new WeakMap<object, H>();
+  readonly #held = objectLinks<H>();
 
   /**
    * @param emitter emits `gone`
@@ -99,7 +100,7 @@ export class AdapterKit<T extends object, H extends HeldSession<T> = HeldSession
   /** What these objects, the first that is known, hold of the session with this id. */
   heldBy(id: string, ...objects: readonly unknown[]): H | undefined {
     for (const object of objects) {
-      const held = this.#held.get(object as object);
+      const held = this.#held.get(object);
       if (held?.id === id) return held;
     }
     return undefined;
