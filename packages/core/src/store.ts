@@ -115,7 +115,7 @@ export class SessionStore<T extends object = SessionData> {
   load(id: string): Promise<SessionRecord<T> | null> {
     return this.#parts.lifecycle.run(
       (deadline, trace) => {
-        const handle = handleOf(id);
+        const handle = trace?.handle ?? handleOf(id);
         const writing = this.#parts.context.writes.settled(handle, deadline);
         if (writing) return writing.then(() => this.#load(handle, deadline, trace));
         return this.#load(handle, deadline, trace);
@@ -128,7 +128,8 @@ export class SessionStore<T extends object = SessionData> {
   /** Stores the data; see {@link SaveResult}. */
   save(id: string, data: T, options: SaveOptions<T> = {}): Promise<SaveResult<T>> {
     return this.#parts.lifecycle.run(
-      (deadline, trace) => saveSession(this.#parts.context, handleOf(id), data, options, deadline, trace),
+      (deadline, trace) =>
+        saveSession(this.#parts.context, trace?.handle ?? handleOf(id), data, options, deadline, trace),
       "save",
       id,
     );
@@ -137,7 +138,8 @@ export class SessionStore<T extends object = SessionData> {
   /** Renews a loaded session and changes nothing else; see {@link TouchResult}. */
   touch(id: string, record: SessionRecord<T>, options: TouchOptions = {}): Promise<TouchResult<T>> {
     return this.#parts.lifecycle.run(
-      (deadline, trace) => touchSession(this.#parts.context, handleOf(id), record, options, deadline, trace),
+      (deadline, trace) =>
+        touchSession(this.#parts.context, trace?.handle ?? handleOf(id), record, options, deadline, trace),
       "touch",
       id,
     );
@@ -158,7 +160,8 @@ export class SessionStore<T extends object = SessionData> {
     change: (data: T) => T | undefined | void | Promise<T | undefined | void>,
   ): Promise<SaveResult<T>> {
     return this.#parts.lifecycle.run(
-      (deadline, trace) => updateSession(this.#parts.context, handleOf(id), change, deadline, trace),
+      (deadline, trace) =>
+        updateSession(this.#parts.context, trace?.handle ?? handleOf(id), change, deadline, trace),
       "update",
       id,
     );
@@ -167,7 +170,7 @@ export class SessionStore<T extends object = SessionData> {
   /** Ends a session for good; true when there was one. */
   destroy(id: string): Promise<boolean> {
     return this.#parts.lifecycle.run(
-      (deadline, trace) => this.#destroy(handleOf(id), undefined, deadline, trace),
+      (deadline, trace) => this.#destroy(trace?.handle ?? handleOf(id), undefined, deadline, trace),
       "destroy",
       id,
     );
@@ -196,7 +199,15 @@ export class SessionStore<T extends object = SessionData> {
   rotate(id: string, newId: string, data: T, options: RotateOptions<T>): Promise<SaveResult<T>> {
     return this.#parts.lifecycle.run(
       (deadline, trace) =>
-        rotateSession(this.#parts.context, handleOf(id), handleOf(newId), data, options, deadline, trace),
+        rotateSession(
+          this.#parts.context,
+          trace?.handle ?? handleOf(id),
+          handleOf(newId),
+          data,
+          options,
+          deadline,
+          trace,
+        ),
       "rotate",
       id,
     );

@@ -85,7 +85,6 @@ describe("a span", () => {
       "db.operation.name": "save",
       "nats.session.handle": store.handleOf("an id"),
       "nats.session.outcome": "saved",
-      "nats.session.attempts": 1,
       "server.address": url.hostname,
       "server.port": Number(url.port),
     });

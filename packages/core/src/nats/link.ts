@@ -1,13 +1,15 @@
 import type { NatsConnectionLike, NatsConnectionSource } from "../types.js";
 import { ConnectionSource } from "./connection-source.js";
 import { Mux } from "./mux.js";
-import { type ServerAddress, serverAddressOf } from "./server-address.js";
+import { type ServerAddress, serverAddressIn } from "./server-address.js";
 
 /** The connection of a store, and the requests over it: all its buckets share them. */
 export class Link {
   readonly #source: ConnectionSource;
   readonly #timeout: number;
   #nc: NatsConnectionLike | undefined;
+  /** Where the connection led to when it was last asked. */
+  #address: { readonly of: string; readonly is: ServerAddress } | undefined;
   #mux: Mux | undefined;
 
   /** @throws TypeError for anything that cannot give a connection */
@@ -33,7 +35,11 @@ export class Link {
 
   /** The server that the connection leads to, where there is one and the client tells. */
   get server(): ServerAddress | undefined {
-    return this.#nc && serverAddressOf(this.#nc);
+    const server = this.#nc?.getServer?.();
+    if (!server) return undefined;
+    // Telemetry asks for it with each operation.
+    if (this.#address?.of !== server) this.#address = { of: server, is: serverAddressIn(server) };
+    return this.#address.is;
   }
 
   /** @throws `ERR_SESSION_UNAVAILABLE` with the cause; TypeError for what is no connection */

@@ -10,7 +10,7 @@ import {
 import type { SessionStore } from "../store.js";
 import { type OperationContext, operations } from "../util/channels.js";
 import { now } from "../util/timers.js";
-import { durationAttributes, endAttributes, startAttributes } from "./attributes.js";
+import { addEndAttributes, addServerAttributes, durationAttributes, startAttributes } from "./attributes.js";
 import { countEvents, type Instruments, instrumentsOf } from "./instruments.js";
 import { LiveSessions } from "./live-sessions.js";
 
@@ -41,6 +41,8 @@ const NAME = "nats-session-store";
 interface Running {
   readonly span: Span;
   readonly since: number;
+  /** Whether the server was known when it began. */
+  readonly hasServer: boolean;
 }
 
 /**
@@ -59,7 +61,7 @@ export function instrument({
 }: InstrumentOptions = {}): () => void {
   const tracer = tracerProvider.getTracer(NAME);
   const instruments = instrumentsOf(meterProvider.getMeter(NAME));
-  const running = new WeakMap<OperationContext, Running>();
+  const running = new Map<OperationContext, Running>();
   const subscribers = {
     start(context: OperationContext): void {
       const { operation, bucket, outcome } = context;
@@ -70,7 +72,7 @@ export function instrument({
       }
       const attributes = startAttributes(context);
       const span = tracer.startSpan(`${operation} ${bucket}`, { kind: SpanKind.CLIENT, attributes });
-      running.set(context, { span, since: now() });
+      running.set(context, { span, since: now(), hasServer: context.serverAddress !== undefined });
     },
     asyncEnd(context: OperationContext): void {
       const begun = running.get(context);
@@ -78,7 +80,7 @@ export function instrument({
       running.delete(context);
       instruments.duration.record((now() - begun.since) / 1000, durationAttributes(context));
       countTouch(instruments, context);
-      endSpan(begun.span, context);
+      endSpan(begun, context);
     },
   };
   operations.subscribe(subscribers as Parameters<typeof operations.subscribe>[0]);
@@ -91,9 +93,10 @@ export function instrument({
   };
 }
 
-function endSpan(span: Span, context: OperationContext): void {
+function endSpan({ span, hasServer }: Running, context: OperationContext): void {
   if (span.isRecording()) {
-    span.setAttributes(endAttributes(context));
+    addEndAttributes(span, context);
+    if (!hasServer) addServerAttributes(span, context);
     if (context.error) span.setStatus({ code: SpanStatusCode.ERROR });
   }
   span.end();
