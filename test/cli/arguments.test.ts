@@ -6,7 +6,7 @@ const SECRET = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3I=";
 
 describe("wrong use ends with 2 and one line that says what was expected", () => {
   it.each<[string[], RegExp]>([
-    [[], /Expected a command: list, show, end, watch, stats, audit, doctor, init, upgrade/],
+    [[], /Expected a command: list, show, end, watch, stats, audit, doctor, init, upgrade, migrate/],
     [["lits"], /Unknown command. Expected list, show/],
     [["list", "--limt", "3"], /Unknown option --limt\. See: nats-sessions list --help/],
     [["list", "more"], /Expected no argument after list/],

@@ -50,6 +50,18 @@ it(
     const handle = await signIn("an id");
     const list = ["list", "--bucket", bucket, "--server", inject("currentServer"), "--format", "ids"];
     expect(await npx(...list)).toBe(`${handle}\n`);
+
+    // The clients of databases are not installed with it.
+    for (const [name, url] of [
+      ["redis", "redis://127.0.0.1:1"],
+      ["pg", "postgres://127.0.0.1:1/db"],
+    ] as const) {
+      const failed = npx("migrate", "--bucket", bucket, "--server", inject("currentServer"), "--from", url);
+      await expect(failed).rejects.toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining(`Expected the package \`${name}\` beside nats-session-cli`),
+      });
+    }
   },
   INSTALLING,
 );

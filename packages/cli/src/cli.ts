@@ -56,7 +56,7 @@ async function runCommand(
   }
   command.check?.(values, positionals);
   onInterrupt(command, values, terminal);
-  const connection = new Connection(values, env);
+  const connection = new Connection(values, env, command.prefixOption);
   try {
     const code = await command.run({ values, positionals, format, terminal, connection });
     return code ?? EXIT.ok;

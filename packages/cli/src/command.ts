@@ -24,6 +24,11 @@ export interface Command {
   readonly options: OptionSpecs;
   /** The first one is the default. */
   readonly formats: readonly Format[];
+  /**
+   * The option with the application's prefix in the bucket, where `prefix` means another one.
+   * @default "prefix"
+   */
+  readonly prefixOption?: string;
   /** Whether the command runs until Ctrl-C, which is then its regular end. */
   isEndless?(values: Values): boolean;
   /**

@@ -6,6 +6,7 @@ import { bucketOf, sessionPlace } from "./entries/place.js";
 import { foundIn, sessionIn } from "./entries/session-entry.js";
 import type { SessionStoreError } from "./errors.js";
 import { handleOf, isHandle } from "./format/keys.js";
+import { unmarked } from "./format/migration-mark.js";
 import type { Position } from "./nats/bucket.js";
 import { type BucketPlan, planBucket } from "./nats/bucket-plan.js";
 import { optionsOfEach } from "./nats/buckets.js";
@@ -24,6 +25,7 @@ import {
 import { type PermissionTrial, tryPermissions } from "./nats/permission-trials.js";
 import type { BucketOptions } from "./nats/stream-config.js";
 import { type Subjects, subjectsOf } from "./nats/subjects.js";
+import { type Adoption, adoptSession, tryAdoption } from "./operations/adopt.js";
 import { recordOf } from "./operations/record.js";
 import type { SessionStoreOptions } from "./options.js";
 import { type ResolvedOptions, resolveOptions } from "./resolve-options.js";
@@ -43,6 +45,9 @@ export type {
 export type { PermissionTrial } from "./nats/permission-trials.js";
 export type { Difference } from "./nats/stream-config.js";
 export { DigestSet } from "./util/digest-set.js";
+
+/** A session of another store, as `adopt` takes it. */
+export type AdoptedSession = Omit<Adoption<object>, "expected">;
 
 /** One session with its data, or why they cannot be read. */
 export interface SessionDetails<T extends object = SessionData> {
@@ -119,6 +124,26 @@ export class SessionAdmin {
       } catch (problem) {
         return { info, data: undefined, problem: problem as SessionStoreError };
       }
+    });
+  }
+
+  /**
+   * Stores a session of another store, with its remaining life, where nothing is here, not even a tombstone.
+   * @param dryRun only looks what it would do
+   * @returns `present` where something is, `expired` where the session has ended meanwhile
+   */
+  adopt(
+    handle: string,
+    session: AdoptedSession,
+    { dryRun = false }: { dryRun?: boolean } = {},
+  ): Promise<"copied" | "present" | "expired"> {
+    return this.#parts.lifecycle.run(async (deadline) => {
+      requireHandle(handle);
+      const { data } = unmarked(session.data);
+      const adopt = dryRun ? tryAdoption : adoptSession;
+      const adopted = await adopt(this.#parts.context, handle, { ...session, data }, deadline);
+      if (adopted === undefined) return "expired";
+      return adopted ? "copied" : "present";
     });
   }
 
@@ -211,4 +236,8 @@ export class SessionAdmin {
     const deadline = this.#parts.lifecycle.deadline();
     return ask(await this.#source.connect(deadline), deadline);
   }
+}
+
+function requireHandle(handle: string): void {
+  if (!isHandle(handle)) throw new TypeError("Expected a handle, as `handleOf` makes it of a session's id");
 }

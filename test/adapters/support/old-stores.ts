@@ -7,6 +7,7 @@ import { type DatabaseKind, startDatabase } from "../../support/databases.js";
 
 /** A store that applications move away from, on a database that runs. */
 export interface OldDatabase {
+  readonly url: string;
   /** The store of one process of the release before, and how it is closed. */
   // biome-ignore lint/suspicious/noExplicitAny: it is a store of express-session or of koa-session
   open(): Promise<[store: any, Closed]>;
@@ -26,6 +27,8 @@ const stores: Record<
     database: "redis",
     async open(url) {
       const client = createClient({ url });
+      // A test that fails leaves it open when the database stops.
+      client.on("error", () => {});
       await client.connect();
       return [new RedisStore({ client, prefix: "sess:" }), client];
     },
@@ -53,5 +56,5 @@ export async function startOldStore(name: string): Promise<OldDatabase | undefin
   if (!kind) throw new Error(`No old store ${name}`);
   const database = await startDatabase(kind.database);
   if (!database) return undefined;
-  return { open: () => kind.open(database.url), stop: () => database.stop() };
+  return { url: database.url, open: () => kind.open(database.url), stop: () => database.stop() };
 }

@@ -6,28 +6,31 @@ import type { Values } from "../input/arguments.js";
 import { encryptionIn } from "../input/secrets.js";
 import { durationIn } from "../input/units.js";
 import { connectionSettings, connectOptions } from "./connect-options.js";
+import type { NatsContext } from "./nats-context.js";
 
 const TIMEOUT = 5000;
 
 /** One connection to NATS, and the stores on it, which open themselves. */
 export class Connection {
   readonly options: SessionStoreOptions;
+  readonly #settings: NatsContext;
   readonly #nats: ConnectionOptions;
   readonly #opened: { close(): Promise<void> }[] = [];
   #connecting: Promise<NatsConnection> | undefined;
   #nc: NatsConnection | undefined;
 
   /** @throws UsageError for options that are wrong; nothing is connected yet */
-  constructor(values: Values, env: NodeJS.ProcessEnv) {
+  constructor(values: Values, env: NodeJS.ProcessEnv, prefixOption = "prefix") {
     const timeout = durationIn(values, "timeout") ?? TIMEOUT;
     const settings = connectionSettings(values, env);
+    this.#settings = settings;
     this.#nats = connectOptions(settings, timeout);
     this.options = {
       bucket: values.text("bucket"),
       domain: settings.domain,
       apiPrefix: settings.apiPrefix,
       shards: values.wholeNumber("shards", 1, 64),
-      prefix: values.text("prefix"),
+      prefix: values.text(prefixOption),
       encryption: encryptionIn(values, env),
       timeout,
       createBucket: false,
@@ -85,6 +88,39 @@ export class Connection {
 
   admin(more: SessionStoreOptions = {}): SessionAdmin {
     return this.#keep(checked(() => new SessionAdmin(this.#connect(), { ...this.options, ...more })));
+  }
+
+  /**
+   * Another bucket, on another server where a URL is given. What signs in here signs in there, unless the URL says
+   * who does.
+   */
+  other(
+    url: string | undefined,
+    { bucket = this.bucket, prefix, shards = 1 }: Pick<SessionStoreOptions, "bucket" | "prefix" | "shards">,
+  ): { admin: SessionAdmin; title: string; close(): Promise<void> } {
+    const options = { ...this.options, bucket, prefix, shards };
+    const under = prefix === undefined ? "" : ` under "${prefix}"`;
+    if (url === undefined) {
+      const isSame =
+        bucket === this.bucket && prefix === this.options.prefix && shards === (this.options.shards ?? 1);
+      if (isSame)
+        throw new UsageError("Expected another bucket, or another prefix, than sessions are copied to");
+      const admin = checked(() => new SessionAdmin(this.#connect(), options));
+      return { admin, title: `the bucket "${bucket}"${under}`, close: () => admin.close() };
+    }
+    const { username } = new URL(url);
+    const { user: _u, password: _p, token: _t, creds: _c, nkey: _n, ...open } = this.#settings;
+    const nats = connectOptions(
+      { ...(username === "" ? this.#settings : open), url },
+      this.options.timeout ?? TIMEOUT,
+    );
+    const connecting = connect(nats);
+    const admin = checked(() => new SessionAdmin(connecting, options));
+    const close = async () => {
+      await admin.close();
+      await connecting.then((nc) => nc.close()).catch(() => {});
+    };
+    return { admin, title: `the bucket "${bucket}"${under} on ${[nats.servers].flat().join(", ")}`, close };
   }
 
   async close(): Promise<void> {

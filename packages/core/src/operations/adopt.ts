@@ -40,18 +40,46 @@ export function adoptSession<T extends object>(
   return context.writes.run(handle, () => adopt(context, handle, adoption, deadline));
 }
 
+/**
+ * What `adoptSession` would do now.
+ * @returns whether nothing is here; `undefined` where the session has expired
+ */
+export async function tryAdoption<T extends object>(
+  context: StoreContext,
+  handle: string,
+  adoption: Adoption<T>,
+  deadline: number,
+): Promise<boolean | undefined> {
+  const { expected = 0 } = adoption;
+  const times = timesOf(context, adoption);
+  if (!times) return undefined;
+  await serializeData(context, adoption.data, deadline);
+  const { revision } = await context.sessions.findCurrent(handle, deadline);
+  return revision === expected;
+}
+
+/** When a session began, and when it ends here; `undefined` where that is over. */
+function timesOf(
+  { options, buckets }: StoreContext,
+  { createdAt: began, expiresAt: asked }: Adoption<object>,
+): { readonly createdAt: number; readonly expiresAt: number } | undefined {
+  const time = Date.now();
+  const createdAt = began ?? time;
+  const life = Math.min(asked === undefined ? options.ttl : asked - time, buckets.facts.maxTtl);
+  const expiresAt = expiryOf(time, life, createdAt, options);
+  return expiresAt > time ? { createdAt, expiresAt } : undefined;
+}
+
 async function adopt<T extends object>(
   context: StoreContext,
   handle: string,
-  { data, expiresAt: asked, createdAt: began, userHash: hash, expected = 0 }: Adoption<T>,
+  adoption: Adoption<T>,
   deadline: number,
 ): Promise<LoadedSession<T> | null | undefined> {
-  const { maxTtl } = context.buckets.facts;
-  const time = Date.now();
-  const createdAt = began ?? time;
-  const life = Math.min(asked === undefined ? context.options.ttl : asked - time, maxTtl);
-  const expiresAt = expiryOf(time, life, createdAt, context.options);
-  if (expiresAt <= time) return undefined;
+  const { data, userHash: hash, expected = 0 } = adoption;
+  const times = timesOf(context, adoption);
+  if (!times) return undefined;
+  const { createdAt, expiresAt } = times;
   const value = await serializeData(context, data, deadline);
   const userHash = hash ?? hashOf(context, data, deadline);
   const added: Added | undefined =
