@@ -62,7 +62,7 @@ describe.each(served)("$name", (stack) => {
       await using scripts = new Scripts();
       const { path, args } = stack.command?.() ?? { path: process.execPath, args: [] };
       // Node's own options are not for Bun and Deno.
-      const env = { ...environment(), ...(stack.command && { NODE_OPTIONS: "" }) };
+      const env = { ...environment(), ...(stack.command && { NODE_OPTIONS: "", DENO_NO_UPDATE_CHECK: "1" }) };
       const settings = { cwd: project, env, command: path as string };
       const { url } = await scripts.start([...args, stack.program], settings);
       const ada = Visitor.at(url);

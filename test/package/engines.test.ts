@@ -22,12 +22,16 @@ test(
     const packed = Object.fromEntries(Object.entries(tarballs).map(([name, path]) => [name, `file:${path}`]));
     const others = {
       "@nats-io/transport-node": "~3.3.1",
-      "express-session": "^1.17.0",
-      "koa-session": "^7.0.0",
+      "express-session": "1.19.0",
+      "koa-session": "7.0.2",
     };
     const manifest = { private: true, dependencies: { ...packed, ...others }, resolutions: packed };
     await writeFile(join(folder, "package.json"), JSON.stringify(manifest));
-    await run(process.execPath, [yarn, "install", "--no-lockfile", "--non-interactive"], { cwd: folder });
+    await run(
+      process.execPath,
+      [yarn, "install", "--no-lockfile", "--non-interactive", "--network-timeout", "300000"],
+      { cwd: folder },
+    );
     const program = `process.chdir(${JSON.stringify(folder)});
       const { createRequire } = require("node:module");
       const load = createRequire(${JSON.stringify(`${folder}/`)});
