@@ -7,6 +7,7 @@ import type { NatsConnectionSource, SessionRecord } from "./types.js";
 import { objectLinks } from "./util/object-links.js";
 import { SerialQueue } from "./util/serial-queue.js";
 
+export { unmarked } from "./format/migration-mark.js";
 export type { OldSession, OldStoreForm } from "./migration/old-store.js";
 export type { MigrateFrom, MigrationPhase } from "./migration/options.js";
 export { clearTimeout, nextTick, setTimeout } from "./util/timers.js";

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { SessionData } from "express-session";
 import { type SessionRecord, SessionStoreError } from "nats-session-store";
-import { type AdapterKit, checkSession } from "nats-session-store/adapter";
+import { type AdapterKit, checkSession, unmarked } from "nats-session-store/adapter";
 import { hasCookie, prepareCookie, storedCookieOf, toStored, ttlOf } from "./cookie.js";
 import { HeldExpressSession as Held } from "./held-session.js";
 
@@ -149,7 +149,8 @@ export class RequestSessions {
 
   async all(): Promise<SessionData[]> {
     const list: SessionData[] = [];
-    for await (const { data, expiresAt } of this.#kit.sessions.all()) {
+    for await (const { data: stored, expiresAt } of this.#kit.sessions.all()) {
+      const { data } = unmarked(stored);
       if (!hasCookie(data)) continue;
       prepareCookie(data, expiresAt);
       list.push(data);

@@ -77,6 +77,16 @@ test("processes of both buckets lose no change of each other", async () => {
   expect(await old.get("one")).toMatchObject({ user: "ada", quick: 1, slow: 1 });
 });
 
+test("what a migration remembers is not part of what a store gives", async () => {
+  const old = new NatsStore(core());
+  const store = new NatsStore(core(), { migrateFrom: { store: old, phase: "old-first" } });
+  await old.set("one", { user: "ada", cookie } as unknown as session.SessionData);
+  const data = (await store.get("one")) as session.SessionData;
+  await store.set("one", Object.assign(data, { cart: 1 }));
+  expect(Object.keys((await store.get("one")) ?? {}).sort()).toEqual(["cart", "cookie", "user"]);
+  expect((await store.all()).map((each) => Object.keys(each).sort())).toEqual([["cart", "cookie", "user"]]);
+});
+
 test("a limit of sessions ends none that move in", async () => {
   const old = core();
   for (const id of ["one", "two", "three"]) await old.save(id, { user: "ada", cookie }, { ttl: HOUR });

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { type Connection, connectCurrent } from "../../support/variants.js";
+import { untilTime } from "../../support/wait.js";
 import { stopApps } from "../support/app.js";
 import type { Framework } from "../support/framework.js";
 import { Gate } from "../support/gate.js";
@@ -18,6 +19,8 @@ const set =
       else session[key] = value;
     }
   };
+
+const HOUR = 3_600_000;
 
 /** Releases whose processes know this store. */
 const NEW = RELEASES.filter((release) => release !== "old");
@@ -133,6 +136,40 @@ function specify(open: () => MovingSite | undefined): void {
         },
       );
     }
+  });
+
+  describe("while processes of the release before run", () => {
+    check(
+      "a session that has expired here lives on where only old processes have renewed it",
+      async (site) => {
+        const browser = await signedIn(site, { cart: 1 });
+        await site.look(browser, "old-first");
+        const { sessions } = await site.store("old-first");
+        const { record } = await sessions.save(site.idOf(browser), { user: "ada" }, { ttl: 20 });
+        await untilTime(record.expiresAt);
+        expect(await site.look(browser, "old-first")).toEqual({ user: "ada", cart: 1 });
+        expect(await site.look(browser, "old")).toEqual({ user: "ada", cart: 1 });
+      },
+    );
+
+    check("a maxAge that either side changes counts for both", async (site) => {
+      const browser = await signedIn(site);
+      const ageAt = async (release: Release) => {
+        const store = await site.store("old-first");
+        await browser.copy(await site.app(release)).visit();
+        const { expiresAt } = await store.sessions.load(site.idOf(browser));
+        return (expiresAt - Date.now()) / HOUR;
+      };
+      await browser.copy(await site.app("old-first")).visit(({ setMaxAge }) => setMaxAge(3 * HOUR));
+      expect(await ageAt("old-first")).toBeGreaterThan(2.9);
+      await browser.copy(await site.app("old")).visit((visit) => {
+        visit.setMaxAge(5 * HOUR);
+        visit.session.changed = true;
+      });
+      await browser.copy(await site.app("old-first")).visit(set({ a: 1 }));
+      expect(await ageAt("old-first")).toBeGreaterThan(4.9);
+      expect(await site.look(browser, "old")).toEqual({ user: "ada", changed: true, a: 1 });
+    });
   });
 
   describe("processes of two releases at a time", () => {
