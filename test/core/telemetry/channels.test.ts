@@ -1,12 +1,12 @@
-import { tracingChannel } from "node:diagnostics_channel";
+import { channel, tracingChannel } from "node:diagnostics_channel";
 import { SessionStore, type SessionStoreOptions } from "nats-session-store";
-import { expect, inject, it, onTestFinished } from "vitest";
+import { expect, inject, it, onTestFinished, vi } from "vitest";
 import { warm } from "../../support/cached.js";
 import { stopClock } from "../../support/clock.js";
 import { type Data, user } from "../../support/stores.js";
 import { type Connection, connectCurrent, newBucket } from "../../support/variants.js";
 import { until } from "../../support/wait.js";
-import { record } from "./recorder.js";
+import { POINTS, record } from "./recorder.js";
 
 const url = new URL(inject("currentServer"));
 
@@ -261,6 +261,28 @@ it("nothing that any channel publishes holds an id, data or the name of a user",
   await expect(store.save("the-id-3", { user: "the-user", self: 1n })).rejects.toThrow();
   expect(recorded.operations.length).toBeGreaterThan(10);
   expect(recorded.text()).not.toMatch(/the-(id|data|user)/);
+});
+
+it("while nothing subscribes no message is made, and no operation is wrapped", async () => {
+  const points = POINTS.map((name) => channel(`nats-session-store:${name}`));
+  const { start, end, asyncStart, asyncEnd, error } = tracingChannel<unknown, object>(
+    "nats-session-store:operation",
+  );
+  const wrapping = vi.spyOn(start, "runStores");
+  const publishing = [...points, start, end, asyncStart, asyncEnd, error].map((one) =>
+    vi.spyOn(one as ReturnType<typeof channel>, "publish"),
+  );
+  onTestFinished(() => void vi.restoreAllMocks());
+  const store = await open({ cache: { max: 1 }, maxSessionsPerUser: 1, touchAfter: 0 });
+  await store.save("an id", { user: "ada", a: 1 });
+  const [one, other] = [await store.load("an id"), await store.load("an id")];
+  await store.save("an id", { user: "ada", a: 2 }, { record: one as never });
+  await store.save("an id", { user: "ada", a: 1, b: 2 }, { record: other as never });
+  await store.save("another id", { user: "ada" });
+  await store.touch("an id", one as never);
+  await store.load("never there");
+  await store.destroy("another id");
+  for (const spy of [wrapping, ...publishing]) expect(spy).not.toHaveBeenCalled();
 });
 
 it("a subscriber that throws does not disturb the operation", async () => {

@@ -13,7 +13,8 @@ export interface Recorded {
   stop(): void;
 }
 
-const POINTS = ["created", "ended", "merge", "gone", "limit", "cache", "missed", "leader", "warning"];
+/** The point channels. */
+export const POINTS = ["created", "ended", "merge", "gone", "limit", "cache", "missed", "leader", "warning"];
 
 /** Subscribes to all channels of the store until the end of the test, for one bucket. */
 export function record(bucket: string): Recorded {
