@@ -38,7 +38,7 @@ async function publintFindings(tarball) {
 
 async function attwFindings(tarball) {
   try {
-    await run(attw, [tarball, "--profile", "node16", "--no-color", "--no-emoji"]);
+    await run(attw, [tarball, "--no-color", "--no-emoji"]);
     return [];
   } catch (error) {
     return [`attw: ${error.message}`];
