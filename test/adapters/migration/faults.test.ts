@@ -5,7 +5,7 @@ import { SessionStore } from "nats-session-store";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { PATIENCE } from "../../support/patient.js";
 import { type Connection, connectCurrent, newBucket } from "../../support/variants.js";
-import { until } from "../../support/wait.js";
+import { until, untilTime } from "../../support/wait.js";
 import { Gate } from "../support/gate.js";
 
 const HOUR = 3_600_000;
@@ -114,6 +114,14 @@ describe.each(PHASES)("in the phase %s", (phase) => {
     await expect(store.get("one")).rejects.toMatchObject({ code: "ERR_SESSION_CORRUPT" });
   });
 
+  test("a session that is nested too deep for any framework is an error that says so", async () => {
+    let deep: object = {};
+    for (let level = 0; level < 5000; level++) deep = { deep };
+    const odd = { ...dataOf("ada"), deep } as unknown as session.SessionData;
+    const store = open({ store: broken((callback) => callback(null, odd)), phase });
+    await expect(store.get("one")).rejects.toMatchObject({ code: "ERR_SESSION_CORRUPT" });
+  });
+
   test("the life of a session is that of its cookie", async () => {
     const old = new session.MemoryStore();
     const soon = new Date(Date.now() + 60_000);
@@ -158,6 +166,23 @@ test("in the phase new-only, the old store gets no session", async () => {
   const old = new session.MemoryStore();
   await open({ store: old }).set("one", dataOf("ada"));
   expect(await new Promise((resolve) => old.get("one", (_error, data) => resolve(data)))).toBeUndefined();
+});
+
+test("a session that has reached its absoluteTtl does not move in again", async () => {
+  const old = new session.MemoryStore();
+  await new Promise((resolve) => old.set("one", dataOf("ada"), resolve));
+  const bucket = newBucket();
+  const store = new NatsStore(nc, {
+    bucket,
+    timeout: PATIENCE,
+    absoluteTtl: 50,
+    migrateFrom: { store: old },
+  });
+  onTestFinished(() => store.close());
+  expect(await store.get("one")).toMatchObject({ user: "ada" });
+  const { expiresAt } = (await store.sessions.load("one")) ?? { expiresAt: 0 };
+  await untilTime(expiresAt);
+  expect(await store.get("one")).toBeNull();
 });
 
 test("a wrong option is a TypeError that says what was expected", () => {

@@ -58,11 +58,21 @@ export function changesOf(data: object, mark: unknown, taken: Taken, comparable:
   const [, base] = taken.find(([version]) => version === (given?.version ?? "")) ?? ["", given?.keys];
   if (!base) return "all";
   const now = digestsOf(data, comparable);
+  if (!given && isAllGone(base, now)) return "all";
   const changes = new Map<string, unknown>();
   for (const key of new Set([...Object.keys(now), ...Object.keys(base)])) {
     if (own(now, key) !== own(base, key)) changes.set(key, own(data as Data, key));
   }
   return changes;
+}
+
+/**
+ * Whether nothing is left of what the application kept, and the mark neither: `ctx.session = {}` resets a session of
+ * koa-session, whatever other processes have added. The cookie, and what begins with `_`, are the framework's.
+ */
+function isAllGone(base: Digests, now: Digests): boolean {
+  const own = Object.keys(base).filter((key) => key !== "cookie" && !key.startsWith("_"));
+  return own.length > 0 && own.every((key) => !Object.hasOwn(now, key));
 }
 
 /** What is remembered once these data were taken from the old store. */

@@ -2,14 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { Assembly } from "../assembly.js";
 import { expiryOf } from "../format/expiry.js";
 import { handleOf } from "../format/keys.js";
-import {
-  type Comparable,
-  digestsOf,
-  isSameDigests,
-  MARK,
-  type OldMark,
-  unmarked,
-} from "../format/migration-mark.js";
+import { type Comparable, digestsOf, isSameDigests, MARK, type OldMark } from "../format/migration-mark.js";
 import { destroyForGood } from "../operations/adopt.js";
 import { destroySession } from "../operations/destroy.js";
 import { rotateSession } from "../operations/rotate.js";
@@ -197,11 +190,13 @@ export class Migration<T extends object> implements SessionOperations<T> {
     const record = here.record
       ? await this.#here.merge(handle, here.record, old, deadline)
       : await this.#here.adopt(handle, here.revision, old, deadline);
-    if (!record || this.#phase !== "old-first") return record;
-    const [ours, theirs] = [record.data, unmarked(old.data).data].map((data) =>
-      digestsOf(data as object, this.#comparable),
-    ) as [ReturnType<typeof digestsOf>, ReturnType<typeof digestsOf>];
-    if (isSameDigests(ours, theirs)) return record;
+    if (!record) return null;
+    const { absoluteTtl } = this.#parts.context.options;
+    // Here it ends after that time, whatever is left of its life there.
+    if (this.#phase === "new-only" && absoluteTtl !== undefined) await this.#endThere(id, deadline);
+    if (this.#phase !== "old-first") return record;
+    const ours = digestsOf(record.data, this.#comparable);
+    if (isSameDigests(ours, digestsOf(old.data, this.#comparable))) return record;
     return (await this.#mirror(id, handle, record, deadline)) ? record : null;
   }
 
@@ -272,10 +267,10 @@ export class Migration<T extends object> implements SessionOperations<T> {
     return null;
   }
 
-  #storeThere(id: string, data: T, expiresAt: number, deadline: number): Promise<void> {
+  async #storeThere(id: string, data: T, expiresAt: number, deadline: number): Promise<void> {
     const keys = digestsOf(data, this.#comparable);
     const mark: OldMark = { version: randomBytes(6).toString("base64url"), keys };
-    return this.#old.store(id, { ...data, [MARK]: mark }, expiresAt, deadline);
+    await this.#old.store(id, { ...data, [MARK]: mark }, expiresAt, deadline);
   }
 
   /** Ends there what has ended here. Where that fails, the tombstone here still counts. */

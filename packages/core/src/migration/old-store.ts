@@ -1,4 +1,5 @@
-import { type SessionStoreError, unavailable } from "../errors.js";
+import { corrupt, type SessionStoreError, unavailable } from "../errors.js";
+import { isTooDeep } from "../format/depth.js";
 import { SessionStore } from "../store.js";
 import type { SessionData } from "../types.js";
 import { within } from "../util/within.js";
@@ -37,7 +38,9 @@ export function frameworkStore<S>(store: S, form: OldStoreForm<S>): OldStore {
   return {
     async load(id, deadline) {
       const value = await asked(deadline, () => form.get(store, id));
-      return typeof value === "object" && value !== null ? form.fromOld(value) : null;
+      if (typeof value !== "object" || value === null) return null;
+      if (isTooDeep(value)) throw corrupt("it is nested too deep");
+      return form.fromOld(value);
     },
     async store(id, data, expiresAt, deadline) {
       const value = form.toOld(data, expiresAt);
