@@ -147,7 +147,7 @@ async function check(
   return result.failed ? `${result.errorInstance} (seed ${seed}, path ${result.counterexamplePath})` : "";
 }
 
-describe("random schedules", { timeout: 600_000 }, () => {
+describe("random schedules", { timeout: 600_000 + 20 * operations }, () => {
   let undo: () => void;
   beforeAll(() => {
     undo = shiftClocks();

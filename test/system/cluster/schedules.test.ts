@@ -23,7 +23,7 @@ const LAG = 10_000;
 const AGREEMENT = 60_000;
 
 describe("random schedules of clients at three nodes whose bucket changes its leader", {
-  timeout: 600_000,
+  timeout: 600_000 + 20 * operations,
 }, () => {
   let nodes: Nodes;
   beforeAll(async () => {
