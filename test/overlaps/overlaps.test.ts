@@ -1,3 +1,4 @@
+import type { SessionStoreOptions } from "nats-session-store";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { frameworks } from "../adapters/support/frameworks.js";
 import { type Connection, newBucket, type Variant, variants } from "../support/variants.js";
@@ -15,10 +16,18 @@ for (const [n, variant] of variants().entries()) {
     describe(`requests to two processes of ${name} over ${variant.name}`, () => play(name, open, variant, 2));
     if (n > 0) continue;
     describe(`requests to one process of ${name} over ${variant.name}`, () => play(name, open, variant, 1));
+    describe(`requests to two processes of ${name} on three buckets over ${variant.name}`, () =>
+      play(name, open, variant, 2, { shards: 3 }));
   }
 }
 
-function play(where: string, open: OpenSite, variant: Variant, processes: number): void {
+function play(
+  where: string,
+  open: OpenSite,
+  variant: Variant,
+  processes: number,
+  more: SessionStoreOptions = {},
+): void {
   let connections: Connection[];
   beforeAll(async () => {
     connections = await Promise.all(Array.from({ length: processes }, () => variant.connect()));
@@ -29,7 +38,7 @@ function play(where: string, open: OpenSite, variant: Variant, processes: number
   for (const scenario of played) test(`when ${scenario.name}, ${scenario.holds}`, () => check(scenario));
 
   async function check(scenario: Scenario): Promise<void> {
-    const options = { bucket: newBucket(), touchAfter: 0, ...scenario.options };
+    const options = { bucket: newBucket(), touchAfter: 0, ...more, ...scenario.options };
     const site = await open(connections, options, scenario.settings ?? {});
     const browser = site.browser();
     const { data, left } = scenario;

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { connect as connectV3 } from "@nats-io/transport-node";
 import { connect as connectV2 } from "nats";
-import type { NatsConnectionLike } from "nats-session-store";
+import type { NatsConnectionLike, SessionStoreOptions } from "nats-session-store";
 import { inject } from "vitest";
 import type { Requester } from "./put-entry.js";
 
@@ -25,6 +25,8 @@ export interface Variant {
   /** Whether the server removes each session by its own TTL. */
   readonly ttls: boolean;
   readonly url: string;
+  /** Options that every store of `Stores` has. */
+  readonly options?: SessionStoreOptions;
   connect(): Promise<Connection>;
 }
 
@@ -44,6 +46,17 @@ export function variants(): Variant[] {
           connect: () => connect({ servers: url }),
         })),
   );
+}
+
+/** Every client generation on every kind of server, and several buckets as one. */
+export function variantsAndShards(): Variant[] {
+  const all = variants();
+  const sharded = all.slice(0, 1).map((variant) => ({
+    ...variant,
+    name: `${variant.name}, three buckets`,
+    options: { shards: 3 },
+  }));
+  return [...all, ...sharded];
 }
 
 /** A connection of the newer client to the newer server. */

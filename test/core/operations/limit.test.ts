@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { SessionStore, type SessionStoreOptions } from "nats-session-store";
 import { afterAll, describe, expect, it } from "vitest";
 import { type Data, handlesOf, Stores, user } from "../../support/stores.js";
-import { newBucket, type Variant, variants } from "../../support/variants.js";
+import { newBucket, type Variant, variants, variantsAndShards } from "../../support/variants.js";
 
 const LIMIT = "ERR_SESSION_LIMIT";
 const program = fileURLToPath(new URL("programs/sign-in.mjs", import.meta.url));
@@ -34,7 +34,7 @@ const outcomeOf = (save: Promise<unknown>) =>
     (error) => error.code as string,
   );
 
-describe.each(variants())("with at most three sessions over $name", (variant: Variant) => {
+describe.each(variantsAndShards())("with at most three sessions over $name", (variant: Variant) => {
   const stores = new Stores(variant);
   const open = (options: SessionStoreOptions = {}) => stores.open({ maxSessionsPerUser: 3, ...options });
   afterAll(() => stores.close());

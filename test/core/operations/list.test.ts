@@ -3,7 +3,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { stopClock } from "../../support/clock.js";
 import { putEntry } from "../../support/put-entry.js";
 import { type Data, Stores } from "../../support/stores.js";
-import { newBucket, type Variant, variants } from "../../support/variants.js";
+import { newBucket, type Variant, variantsAndShards } from "../../support/variants.js";
 
 type Store = SessionStore<Data>;
 
@@ -17,7 +17,7 @@ async function collect<T>(list: AsyncIterable<T>): Promise<T[]> {
   return all;
 }
 
-describe.each(variants())("a listing over $name", (variant: Variant) => {
+describe.each(variantsAndShards())("a listing over $name", (variant: Variant) => {
   const stores = new Stores(variant);
   const open = (options = {}) => stores.open({ touchAfter: 0, ...options });
   afterAll(() => stores.close());
@@ -167,7 +167,7 @@ describe.each(variants())("a listing over $name", (variant: Variant) => {
   });
 });
 
-describe.each(variants())("clear over $name", (variant: Variant) => {
+describe.each(variantsAndShards())("clear over $name", (variant: Variant) => {
   const stores = new Stores(variant);
   afterAll(() => stores.close());
 

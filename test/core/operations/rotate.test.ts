@@ -6,10 +6,10 @@ import { stopClock } from "../../support/clock.js";
 import { Gate } from "../../support/gate.js";
 import { randomFrom, seed } from "../../support/random.js";
 import { type Data, handlesOf, Stores, sessionsOf } from "../../support/stores.js";
-import { connectCurrent, newBucket, type Variant, variants } from "../../support/variants.js";
+import { connectCurrent, newBucket, type Variant, variantsAndShards } from "../../support/variants.js";
 import { Witness } from "../../support/witness.js";
 
-describe.each(variants())("rotate over $name", (variant: Variant) => {
+describe.each(variantsAndShards())("rotate over $name", (variant: Variant) => {
   const stores = new Stores(variant);
   afterAll(() => stores.close());
 

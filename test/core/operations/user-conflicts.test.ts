@@ -1,7 +1,7 @@
 import type { SessionRecord, SessionStore } from "nats-session-store";
 import { afterAll, describe, expect, it } from "vitest";
 import { type Data, handlesOf, Stores } from "../../support/stores.js";
-import { newBucket, type Variant, variants } from "../../support/variants.js";
+import { newBucket, type Variant, variantsAndShards } from "../../support/variants.js";
 
 const NAMES = ["ada", "bob"];
 
@@ -52,7 +52,7 @@ const replacing: Record<string, Write> = {
   },
 };
 
-describe.each(variants())("the user of a session over $name", (variant: Variant) => {
+describe.each(variantsAndShards())("the user of a session over $name", (variant: Variant) => {
   const stores = new Stores(variant);
   afterAll(() => stores.close());
 

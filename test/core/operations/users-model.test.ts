@@ -5,7 +5,7 @@ import { stopClock } from "../../support/clock.js";
 import { keyOf } from "../../support/keys.js";
 import { seed } from "../../support/random.js";
 import { type Data, handlesOf, Stores } from "../../support/stores.js";
-import { newBucket, type Variant, variants } from "../../support/variants.js";
+import { newBucket, type Variant, variantsAndShards } from "../../support/variants.js";
 
 const SESSIONS = 6;
 const USERS = ["ada", "bob", "eve"];
@@ -135,7 +135,7 @@ class Model {
   }
 }
 
-describe.each(variants().filter(({ name }) => name.startsWith("@nats-io")))(
+describe.each(variantsAndShards().filter(({ name }) => name.startsWith("@nats-io")))(
   "after random steps on sessions and users over $name",
   (variant: Variant) => {
     const stores = new Stores(variant);

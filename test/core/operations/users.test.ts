@@ -3,7 +3,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { stopClock } from "../../support/clock.js";
 import { openPatient } from "../../support/patient.js";
 import { type Data, handlesOf, Stores, sessionsOf } from "../../support/stores.js";
-import { newBucket, type Variant, variants } from "../../support/variants.js";
+import { newBucket, type Variant, variants, variantsAndShards } from "../../support/variants.js";
 import { until } from "../../support/wait.js";
 
 describe.each(variants())("the sessions of a user over $name", (variant: Variant) => {
@@ -153,7 +153,7 @@ describe.each(variants())("the sessions of a user over $name", (variant: Variant
   });
 });
 
-describe.each(variants())("ending sessions over $name", (variant: Variant) => {
+describe.each(variantsAndShards())("ending sessions over $name", (variant: Variant) => {
   const stores = new Stores(variant);
   afterAll(() => stores.close());
 
