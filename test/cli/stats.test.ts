@@ -1,4 +1,6 @@
+import { handleOf } from "nats-session-store";
 import { expect, it } from "vitest";
+import { encodeSession } from "../../packages/core/src/format/metadata.js";
 import { putEntry } from "../support/put-entry.js";
 import { until } from "../support/wait.js";
 import { jsonOf, linesOf, plain, run, start, startInTerminal } from "./support/program.js";
@@ -30,6 +32,8 @@ it("stats counts sessions, users, tombstones, bytes and keys", async () => {
       sessionBytes: 2 * '{"user":"ada"}'.length + '{"user":"bob"}'.length + 28,
       bucketBytes: expect.any(Number),
       plain: 2,
+      exact: true,
+      entries: 7,
       signInsPerMinute: 4,
       endsPerMinute: 1,
       expiriesPerMinute: 0,
@@ -89,4 +93,33 @@ it("stats --watch draws a chart over the one before on a terminal, until Ctrl-C"
   const { code, stdout } = await watch.ended;
   expect(code).toBe(0);
   expect(plain(stdout)).toContain(`${bucket}, counted at `);
+});
+
+it("stats estimates in constant time what many entries hold, and --exact reads them all", async () => {
+  const { bucket, nc } = await startApplication();
+  const value = '{"user":"ada"}';
+  const entry = (n: number, user: string) => {
+    const now = Date.now();
+    const headers = encodeSession({
+      createdAt: now - 600_000,
+      expiresAt: now + 600_000,
+      write: n % 2 === 0 ? "create" : "update",
+      membership: { userHash: handleOf(user), place: 1, indexedUntil: now + 600_000 },
+    });
+    return putEntry(nc, bucket, `s.${handleOf(`${n}`)}`, value, Object.fromEntries(headers));
+  };
+  for (let n = 0; n < 6000; n += 200) {
+    await Promise.all(Array.from({ length: 200 }, (_, i) => entry(n + i, "ada")));
+  }
+  const stats = async (...more: string[]) => {
+    const { code, stdout } = await run(["stats", "--bucket", bucket, "--format", "json", ...more]);
+    expect(code).toBe(0);
+    return jsonOf(stdout)[0];
+  };
+  const size = 6000 * value.length;
+  // All are alike, so the estimate is the truth.
+  const about = { exact: false, entries: 6000, live: 6000, tombstones: 0, sessionBytes: size, plain: 6000 };
+  expect(await stats()).toMatchObject({ ...about, signInsPerMinute: 0 });
+  expect(await stats("--exact")).toMatchObject({ ...about, exact: true, users: 1 });
+  expect((await run(["stats", "--bucket", bucket])).stdout).toContain(`${bucket}, estimated at `);
 });

@@ -1,6 +1,6 @@
 import { type EntryInfo, infoOf } from "./admin/entry-info.js";
 import { tryFeed } from "./admin/feed-trial.js";
-import { sampleEntries, scanEntries, scanUser } from "./admin/scan-entries.js";
+import { newestEntries, sampleEntries, scanEntries, scanUser } from "./admin/scan-entries.js";
 import { type Assembly, assemble } from "./assembly.js";
 import { bucketOf, sessionPlace } from "./entries/place.js";
 import { foundIn, sessionIn } from "./entries/session-entry.js";
@@ -96,11 +96,23 @@ export class SessionAdmin {
   }
 
   /**
-   * Some entries from all over the bucket. Those that were not overwritten for long are met somewhat more often.
-   * @param size how many at most
+   * Some entries from all over the buckets, each with the same chance. In a bucket whose entries are overwritten all
+   * the time there are fewer than asked for.
+   * @param size about how many
    */
   sample(size: number): Promise<EntryInfo[]> {
     return this.#parts.lifecycle.run((deadline) => sampleEntries(this.#parts.context, size, deadline));
+  }
+
+  /**
+   * The entries that were written last to a bucket, newest first.
+   * @param size how many at most
+   */
+  newest(size: number, shard = 0): Promise<EntryInfo[]> {
+    const { lifecycle, context } = this.#parts;
+    return lifecycle.run(() =>
+      newestEntries(context, context.buckets.at(shard), size, () => lifecycle.deadline()),
+    );
   }
 
   /** The live sessions of a user in batches, in the order of sign-in. */

@@ -4,7 +4,7 @@ import type { SessionEnd, SessionStore } from "nats-session-store";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { type Data, Stores, saveBriefly } from "../../support/stores.js";
 import { TwoProcesses } from "../../support/two-processes.js";
-import { clients, newBucket, type Variant, variantsAndShards } from "../../support/variants.js";
+import { clients, newBucket, type Variant, variants } from "../../support/variants.js";
 import { until } from "../../support/wait.js";
 
 /** Watches a session, and keeps what the listener is told. */
@@ -16,7 +16,7 @@ function watch(store: SessionStore<Data>, id: string): SessionEnd[] {
 
 const untilTold = (ends: SessionEnd[]) => until("the end of the session", () => ends.length > 0);
 
-describe.each(variantsAndShards())("a listener to the end of a session over $name", (variant: Variant) => {
+describe.each(variants())("a listener to the end of a session over $name", (variant: Variant) => {
   const stores = new Stores(variant);
   afterAll(() => stores.close());
 

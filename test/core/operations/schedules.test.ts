@@ -57,10 +57,12 @@ describe.each(tested)("random schedules over $name", (variant: Variant) => {
     expect(result.steps).toBe(runs * CLIENTS * STEPS);
   });
 
-  it.runIf(variant === tested[0])("keep every promise in three buckets", async () => {
-    const result = await check({ shards: 3 }, Math.ceil(runs / 10));
-    expect(result.failed, messageOf(result)).toBe(false);
-  });
+  if (variant === tested[0]) {
+    it("keep every promise in three buckets", async () => {
+      const result = await check({ shards: 3 }, Math.ceil(runs / 10));
+      expect(result.failed, messageOf(result)).toBe(false);
+    });
+  }
 
   it("break a promise when changes are overwritten, so the check can fail", async () => {
     const result = await check({ onConflict: "overwrite" }, runs);

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { SessionChanges } from "nats-session-store";
 import type { Command, Invocation } from "../command.js";
+import type { Values } from "../input/arguments.js";
 import { durationIn } from "../input/units.js";
 import { numberText } from "../output/text.js";
 import { Rates } from "../stats/rates.js";
 import { StatsScreen, statsWriter } from "../stats/report.js";
-import { countTotals, type Totals } from "../stats/totals.js";
+import { countTotals, estimateTotals, type Totals } from "../stats/totals.js";
 
 const INTERVAL = 2000;
 
@@ -15,11 +16,13 @@ const RECOUNT_SHARE = 10;
 
 export const stats: Command = {
   name: "stats",
-  usage: "[--watch [--interval TIME]]",
+  usage: "[--exact] [--watch [--interval TIME]]",
   summary: "count sessions, users, bytes, and what happens in a minute",
   details:
-    "Reads every entry once. With --watch the change feed counts what happens, and everything else is counted again from time to time.",
+    "Of more than 4 000 entries it looks at some and estimates the rest in constant time; --exact reads every one. " +
+    "With --watch the change feed counts what happens, and everything else is counted again from time to time.",
   options: {
+    exact: { type: "boolean", help: "read every entry" },
     watch: { type: "boolean", help: "go on until Ctrl-C, with a chart on a terminal" },
     interval: { type: "string", value: "TIME", help: "with --watch: time between two reports [2s]" },
   },
@@ -39,12 +42,16 @@ export const stats: Command = {
   },
 };
 
-async function count({ terminal, connection }: Invocation): Promise<Totals> {
-  const totals = await countTotals(connection.admin(), (read, total) =>
+async function count({ values, terminal, connection }: Invocation): Promise<Totals> {
+  const totals = await totalsOf(values)(connection.admin(), (read, total) =>
     terminal.progress(() => `${numberText(read)} of about ${numberText(total)} entries read`),
   );
   terminal.clearProgress();
   return totals;
+}
+
+function totalsOf(values: Values): typeof countTotals {
+  return values.has("exact") ? countTotals : estimateTotals;
 }
 
 async function watchStats(invocation: Invocation): Promise<never> {
@@ -62,7 +69,7 @@ async function watchStats(invocation: Invocation): Promise<never> {
   let nextCount = performance.now() + RECOUNT;
   const begin = async () => {
     const started = performance.now();
-    totals = await countTotals(connection.admin(), () => {});
+    totals = await totalsOf(values)(connection.admin(), () => {});
     const ended = performance.now();
     nextCount = ended + Math.max(RECOUNT, RECOUNT_SHARE * (ended - started));
     recount = undefined;

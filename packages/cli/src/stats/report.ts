@@ -29,7 +29,7 @@ export function statsLines({ bucket, totals, activity }: StatsRow, terminal: Ter
     `${label.padEnd(LABEL)}${terminal.style("bold", bytesText(bytes).padStart(NUMBER))}`;
   const keys = [...totals.keys].sort(([, one], [, other]) => other - one);
   return [
-    `${terminal.style("bold", bucket)}, counted at ${shortTime(totals.at)}`,
+    `${terminal.style("bold", bucket)}, ${totals.isExact ? "counted" : "estimated"} at ${shortTime(totals.at)}`,
     "",
     line("live", totals.live),
     ...keys.map(([id, number]) => line(id === "" ? "  plain" : `  ${printable(id)}`, number)),
