@@ -7,6 +7,7 @@ declare module "connect-pg-simple" {
     conString: string;
     createTableIfMissing: boolean;
     pruneSessionInterval: false;
+    errorLog(): void;
   }) => session.Store & { close(): Promise<void> };
   export default connect;
 }

@@ -7,6 +7,7 @@ import { PATIENCE } from "../../support/patient.js";
 import { type Connection, connectCurrent, newBucket } from "../../support/variants.js";
 import { until, untilTime } from "../../support/wait.js";
 import { Gate } from "../support/gate.js";
+import { startOldStore } from "../support/old-stores.js";
 
 const HOUR = 3_600_000;
 const PHASES = ["old-first", "new-first", "new-only"] as const;
@@ -160,6 +161,34 @@ test("in the phase new-first, a session that is here is served and stored while 
   await store.set("one", Object.assign(loaded, { cart: 1 }));
   expect(await store.get("one")).toMatchObject({ user: "ada", cart: 1 });
   await until("the warning", () => warnings.includes("NATS_SESSION_OLD_STORE"));
+});
+
+test("a database that is away and comes back has signed nobody out", async ({ skip }) => {
+  const database = await startOldStore("connect-pg-simple");
+  if (!database) return skip();
+  onTestFinished(() => database.stop());
+  const [old, connection] = await database.open();
+  onTestFinished(() => connection.close().then(() => {}));
+  for (const id of ["met", "not met"]) {
+    await new Promise<void>((resolve, reject) => {
+      old.set(id, dataOf("ada"), (error: unknown) => (error ? reject(error) : resolve()));
+    });
+  }
+  const bucket = newBucket();
+  const stores = PHASES.map((phase) => [phase, open({ store: old, phase }, PATIENCE, bucket)] as const);
+  for (const [, store] of stores) expect(await store.get("met")).toMatchObject({ user: "ada" });
+  await database.kill();
+  for (const [phase, store] of stores) {
+    await expect(store.get("not met"), phase).rejects.toMatchObject(unavailable);
+    // With the old store first it may have been ended there.
+    if (phase === "old-first") await expect(store.get("met")).rejects.toMatchObject(unavailable);
+    else expect(await store.get("met"), phase).toMatchObject({ user: "ada" });
+  }
+  await database.restart();
+  for (const [phase, store] of stores) {
+    expect(await store.get("met"), phase).toMatchObject({ user: "ada" });
+    expect(await store.get("not met"), phase).toMatchObject({ user: "ada" });
+  }
 });
 
 test("in the phase new-only, the old store gets no session", async () => {

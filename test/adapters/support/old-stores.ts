@@ -11,6 +11,9 @@ export interface OldDatabase {
   /** The store of one process of the release before, and how it is closed. */
   // biome-ignore lint/suspicious/noExplicitAny: it is a store of express-session or of koa-session
   open(): Promise<[store: any, Closed]>;
+  /** By SIGKILL; what it has on disk stays. */
+  kill(): Promise<void>;
+  restart(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -37,7 +40,12 @@ const stores: Record<
     database: "postgres",
     async open(conString) {
       const PgStore = connectPgSimple(session);
-      const store = new PgStore({ conString, createTableIfMissing: true, pruneSessionInterval: false });
+      const store = new PgStore({
+        conString,
+        createTableIfMissing: true,
+        pruneSessionInterval: false,
+        errorLog: () => {},
+      });
       return [store, store];
     },
   },
@@ -56,5 +64,11 @@ export async function startOldStore(name: string): Promise<OldDatabase | undefin
   if (!kind) throw new Error(`No old store ${name}`);
   const database = await startDatabase(kind.database);
   if (!database) return undefined;
-  return { url: database.url, open: () => kind.open(database.url), stop: () => database.stop() };
+  return {
+    url: database.url,
+    open: () => kind.open(database.url),
+    kill: () => database.kill(),
+    restart: () => database.restart(),
+    stop: () => database.stop(),
+  };
 }
