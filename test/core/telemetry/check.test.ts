@@ -100,6 +100,8 @@ it("check rejects once the store is closed, and for a timeout that is no time", 
 it("check tells whether the bucket has a feed, whether the store follows it, and whether it is interrupted", async () => {
   const without = await open({ republish: false });
   expect(await without.check()).toMatchObject({ feed: "none" });
+  const needing = await open({ bucket: without.bucket, cache: true });
+  await expect(needing.check()).rejects.toMatchObject({ code: "ERR_SESSION_NO_FEED" });
   const server = await startNatsServer();
   onTestFinished(() => server.stop());
   const bucket = newBucket();

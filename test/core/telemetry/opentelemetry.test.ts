@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createServer, type Server } from "node:http";
+import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { context, type Span, SpanStatusCode, trace } from "@opentelemetry/api";
 import type { DataPoint, Histogram } from "@opentelemetry/sdk-metrics";
@@ -9,15 +9,18 @@ import {
   type ReadableSpan,
   SimpleSpanProcessor,
 } from "@opentelemetry/sdk-trace-node";
-import { NatsStore, type NatsStoreOptions } from "connect-nats";
+import { NatsStore } from "connect-nats";
 import express from "express";
 import session from "express-session";
+import Koa from "koa";
+import koaSession from "koa-session";
+import { NatsStore as KoaStore } from "koa-session-nats";
 import { SessionStore, type SessionStoreOptions } from "nats-session-store";
 import { type InstrumentOptions, instrument } from "nats-session-store/opentelemetry";
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it, onTestFinished } from "vitest";
 import { warm } from "../../support/cached.js";
 import { type Data, saveBriefly, user } from "../../support/stores.js";
-import { connectCurrent, newBucket } from "../../support/variants.js";
+import { type Connection, connectCurrent, newBucket } from "../../support/variants.js";
 import { until } from "../../support/wait.js";
 import { Metrics } from "./metrics.js";
 
@@ -221,22 +224,57 @@ it("after it was stopped nothing more is reported, and the store's feed is not f
   expect(await metrics.sum("nats.session.created", store.bucket)).toBe(0);
 });
 
-describe("with Express over HTTP", () => {
-  async function serve(options: NatsStoreOptions = {}): Promise<{ store: NatsStore; address: string }> {
-    const nc = await connectCurrent();
-    const store = await NatsStore.open(nc, { bucket: newBucket(), timeout: 30_000, ...options });
+const SECRET = "a secret";
+
+/** An application whose requests have a span each, and store a number in their session. */
+const applications = {
+  Express: (nc: Connection, options: SessionStoreOptions) => {
+    const store = new NatsStore(nc, options);
     const app = express();
-    app.use((req, res, next) => {
-      trace.getTracer("test").startActiveSpan(`request ${req.query.n}`, (span: Span) => {
-        res.on("close", () => span.end());
-        next();
-      });
-    });
-    app.use(session({ secret: "a secret", resave: false, saveUninitialized: true, store }));
+    app.use((req, res, next) => inSpan(String(req.query.n), res, next));
+    app.use(session({ secret: SECRET, resave: false, saveUninitialized: true, store }));
     app.get("/", (req, res) => {
       Object.assign(req.session, { n: req.query.n });
       res.send(store.sessions.handleOf(req.sessionID));
     });
+    return { store, app };
+  },
+  Koa: (nc: Connection, options: SessionStoreOptions) => {
+    const store = new KoaStore(nc, options);
+    const app = new Koa({ keys: [SECRET] });
+    app.use((ctx, next) => inSpan(String(ctx.query.n), ctx.res, next));
+    app.use(async (ctx, next) => {
+      await next();
+      // A new session has its key once it is stored.
+      ctx.body = store.sessions.handleOf(ctx.session?.externalKey as string);
+    });
+    app.use(koaSession({ store }, app));
+    app.use((ctx) => {
+      Object.assign(ctx.session as object, { n: ctx.query.n });
+    });
+    return { store, app: app.callback() };
+  },
+};
+
+function cookiesOf(response: Response): string {
+  return response.headers
+    .getSetCookie()
+    .map((cookie) => cookie.split(";")[0])
+    .join("; ");
+}
+
+function inSpan<R>(n: string, res: ServerResponse, next: () => R): R {
+  return trace.getTracer("test").startActiveSpan(`request ${n}`, (span: Span) => {
+    res.on("close", () => span.end());
+    return next();
+  });
+}
+
+describe.each(Object.entries(applications))("with %s over HTTP", (_name, application) => {
+  async function serve(): Promise<{ store: NatsStore | KoaStore; address: string }> {
+    const nc = await connectCurrent();
+    const { store, app } = application(nc, { bucket: newBucket(), timeout: 30_000 });
+    await store.ready();
     const server: Server = createServer(app).listen(0, "127.0.0.1");
     onTestFinished(async () => {
       server.closeAllConnections();
@@ -254,7 +292,7 @@ describe("with Express over HTTP", () => {
     const { bucket } = store.sessions;
     const visit = async (n: number, cookie?: string) => {
       const response = await fetch(`${address}?n=${n}`, cookie ? { headers: { cookie } } : {});
-      return { handle: await response.text(), cookie: response.headers.getSetCookie()[0]?.split(";")[0] };
+      return { handle: await response.text(), cookie: cookiesOf(response) };
     };
     const count = 20;
     const visitors = Array.from({ length: count }, (_, n) => n);
