@@ -49,22 +49,25 @@ export class Lifecycle {
   }
 
   /**
-   * Runs a public operation. One that finds the bucket missing creates it, where it may, and begins again in it.
-   * @param name under which the tracing channel reports it, where anything subscribes; its context is handed down then
+   * Runs a public operation. Where anything subscribes to the tracing channel it is reported there.
+   * @param id of the session that it is about; of one that is known by its handle, the handle follows
    */
-  run<R>(
+  operate<R>(
+    name: OperationName,
+    id: string | undefined,
     operation: Operation<R>,
-    name?: OperationName,
-    id?: string,
     handle?: string,
     deadline = this.deadline(),
   ): Promise<R> {
-    if (name !== undefined && operations.hasSubscribers) {
-      const traced: Traced = { operation: name, id, handle };
-      return traceOperation(this.#buckets, traced, (trace) =>
-        this.run((until) => operation(until, trace), undefined, undefined, undefined, deadline),
-      );
-    }
+    if (!operations.hasSubscribers) return this.run(operation, deadline);
+    const traced: Traced = { operation: name, id, handle };
+    return traceOperation(this.#buckets, traced, (trace) =>
+      this.run((until) => operation(until, trace), deadline),
+    );
+  }
+
+  /** Runs an operation. One that finds the bucket missing creates it, where it may, and begins again in it. */
+  run<R>(operation: Operation<R>, deadline = this.deadline()): Promise<R> {
     if (this.#closed) return Promise.reject(closed());
     this.#running++;
     return this.#start(operation, deadline).then(this.#ended as (result: R) => R, (error) => {
@@ -83,7 +86,8 @@ export class Lifecycle {
   ): AsyncGenerator<B, undefined> {
     const batches = list(() => this.deadline());
     for (;;) {
-      const { value, done } = await this.run(() => batches.next(), name);
+      const next = () => batches.next();
+      const { value, done } = await (name ? this.operate(name, undefined, next) : this.run(next));
       if (done) return;
       yield value;
     }

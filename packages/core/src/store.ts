@@ -2,10 +2,11 @@ import { type Assembly, assemble } from "./assembly.js";
 import { ChangeReader } from "./changes/reader.js";
 import { handleOf, isHandle } from "./format/keys.js";
 import { traceSkippedTouch } from "./operation-trace.js";
-import { destroyByUser, listByUser } from "./operations/by-user.js";
-import { checkBucket } from "./operations/check.js";
-import { destroySession, type OnlyOf } from "./operations/destroy.js";
+import { destroyByUser, listByUser, requireUsers } from "./operations/by-user.js";
+import { checkBucket, checkTimeout } from "./operations/check.js";
+import { destroyAfterWrites, destroyByHandle } from "./operations/destroy.js";
 import { clearSessions, countLive, liveHandles, liveRecords } from "./operations/list.js";
+import { loadSession } from "./operations/load.js";
 import { storedOf } from "./operations/loaded-session.js";
 import { recordOf } from "./operations/record.js";
 import { rotateSession } from "./operations/rotate.js";
@@ -57,10 +58,7 @@ export class SessionStore<T extends object = SessionData> {
     this.#parts = assemble(nc, resolveOptions(options));
   }
 
-  /**
-   * A store that is open: `new SessionStore` and `ready()`.
-   * @throws what the constructor throws and `ready()` rejects with
-   */
+  /** A store that is open: `new SessionStore` and `ready()`, with the errors of both. */
   static async open<T extends object = SessionData>(
     nc: NatsConnectionSource,
     options?: SessionStoreOptions,
@@ -87,61 +85,40 @@ export class SessionStore<T extends object = SessionData> {
    * `ERR_SESSION_SERVER`
    */
   ready(): Promise<void> {
-    return this.#parts.lifecycle.run(async () => {}, "open");
+    return this.#parts.lifecycle.operate("open", undefined, async () => {});
   }
 
   /**
    * Asks the bucket's leader whether it is there, for `/healthz` and readiness. It writes nothing.
-   * @returns what it found; see {@link CheckResult}
-   * @throws what every operation rejects with: `ERR_SESSION_UNAVAILABLE` without an answer within `timeout` or without
-   * a leader, `ERR_SESSION_BUCKET_MISSING`, `ERR_SESSION_CLOSED` …; TypeError for a wrong `timeout`
+   * @throws as every operation: `ERR_SESSION_UNAVAILABLE` without a leader or an answer within `timeout`, …; TypeError
    * @example
    * app.get("/healthz", async (req, res) => res.json(await sessions.check({ timeout: 1000 })));
    */
-  check({ timeout = this.#parts.context.options.timeout }: CheckOptions = {}): Promise<CheckResult> {
+  async check(options: CheckOptions = {}): Promise<CheckResult> {
     const { lifecycle, context, feed } = this.#parts;
-    if (!(Number.isFinite(timeout) && timeout > 0)) {
-      const given = typeof timeout === "number" ? timeout : typeof timeout;
-      return Promise.reject(
-        new TypeError(`Expected \`timeout\` to be a positive number of milliseconds, got ${given}`),
-      );
-    }
-    const end = now() + Math.min(timeout, context.options.timeout);
+    const end = now() + checkTimeout(options, context);
     const check = (deadline: number) => checkBucket(context, feed, deadline);
-    return lifecycle.run(check, "check", undefined, undefined, end);
+    return lifecycle.operate("check", undefined, check, undefined, end);
   }
 
   /** The session's record, or `null` when the server says that there is none (never because of an outage). */
   load(id: string): Promise<SessionRecord<T> | null> {
-    return this.#parts.lifecycle.run(
-      (deadline, trace) => {
-        const handle = trace?.handle ?? handleOf(id);
-        const writing = this.#parts.context.writes.settled(handle, deadline);
-        if (writing) return writing.then(() => this.#load(handle, deadline, trace));
-        return this.#load(handle, deadline, trace);
-      },
-      "load",
-      id,
+    return this.#parts.lifecycle.operate("load", id, (deadline, trace) =>
+      loadSession<T>(this.#parts.context, trace?.handle ?? handleOf(id), deadline, trace),
     );
   }
 
   /** Stores the data; see {@link SaveResult}. */
   save(id: string, data: T, options: SaveOptions<T> = {}): Promise<SaveResult<T>> {
-    return this.#parts.lifecycle.run(
-      (deadline, trace) =>
-        saveSession(this.#parts.context, trace?.handle ?? handleOf(id), data, options, deadline, trace),
-      "save",
-      id,
+    return this.#parts.lifecycle.operate("save", id, (deadline, trace) =>
+      saveSession(this.#parts.context, trace?.handle ?? handleOf(id), data, options, deadline, trace),
     );
   }
 
   /** Renews a loaded session and changes nothing else; see {@link TouchResult}. */
   touch(id: string, record: SessionRecord<T>, options: TouchOptions = {}): Promise<TouchResult<T>> {
-    return this.#parts.lifecycle.run(
-      (deadline, trace) =>
-        touchSession(this.#parts.context, trace?.handle ?? handleOf(id), record, options, deadline, trace),
-      "touch",
-      id,
+    return this.#parts.lifecycle.operate("touch", id, (deadline, trace) =>
+      touchSession(this.#parts.context, trace?.handle ?? handleOf(id), record, options, deadline, trace),
     );
   }
 
@@ -159,36 +136,24 @@ export class SessionStore<T extends object = SessionData> {
     // biome-ignore lint/suspicious/noConfusingVoidType: a function that changes the data in place returns nothing
     change: (data: T) => T | undefined | void | Promise<T | undefined | void>,
   ): Promise<SaveResult<T>> {
-    return this.#parts.lifecycle.run(
-      (deadline, trace) =>
-        updateSession(this.#parts.context, trace?.handle ?? handleOf(id), change, deadline, trace),
-      "update",
-      id,
+    return this.#parts.lifecycle.operate("update", id, (deadline, trace) =>
+      updateSession(this.#parts.context, trace?.handle ?? handleOf(id), change, deadline, trace),
     );
   }
 
   /** Ends a session for good; true when there was one. */
   destroy(id: string): Promise<boolean> {
-    return this.#parts.lifecycle.run(
-      (deadline, trace) => this.#destroy(trace?.handle ?? handleOf(id), undefined, deadline, trace),
-      "destroy",
-      id,
+    return this.#parts.lifecycle.operate("destroy", id, (deadline, trace) =>
+      destroyAfterWrites(this.#parts.context, trace?.handle ?? handleOf(id), undefined, deadline, trace),
     );
   }
 
   /** Ends the session of this handle, if it is `user`'s where one is given; false where there is no such session. */
   destroyByHandle(handle: string, { user }: { user?: string | undefined } = {}): Promise<boolean> {
-    return this.#parts.lifecycle.run(
-      async (deadline, trace) => {
-        if (typeof handle !== "string") throw new TypeError(`Expected a handle, got ${typeof handle}`);
-        const only = user === undefined ? undefined : { hashes: this.#parts.context.users.all(user) };
-        if (!isHandle(handle)) return false;
-        return this.#destroy(handle, only, deadline, trace);
-      },
-      "destroy",
-      undefined,
-      isHandle(handle) ? handle : undefined,
-    );
+    const { lifecycle, context } = this.#parts;
+    const destroy = (deadline: number, trace?: OperationContext) =>
+      destroyByHandle(context, handle, user, deadline, trace);
+    return lifecycle.operate("destroy", undefined, destroy, isHandle(handle) ? handle : undefined);
   }
 
   /**
@@ -197,19 +162,16 @@ export class SessionStore<T extends object = SessionData> {
    * gone.
    */
   rotate(id: string, newId: string, data: T, options: RotateOptions<T>): Promise<SaveResult<T>> {
-    return this.#parts.lifecycle.run(
-      (deadline, trace) =>
-        rotateSession(
-          this.#parts.context,
-          trace?.handle ?? handleOf(id),
-          handleOf(newId),
-          data,
-          options,
-          deadline,
-          trace,
-        ),
-      "rotate",
-      id,
+    return this.#parts.lifecycle.operate("rotate", id, (deadline, trace) =>
+      rotateSession(
+        this.#parts.context,
+        trace?.handle ?? handleOf(id),
+        handleOf(newId),
+        data,
+        options,
+        deadline,
+        trace,
+      ),
     );
   }
 
@@ -229,7 +191,7 @@ export class SessionStore<T extends object = SessionData> {
    * @throws TypeError without the option `user`
    */
   async *listByUser(user: string): AsyncGenerator<UserSession<T>, undefined> {
-    this.#requireUsers();
+    requireUsers(this.#parts.context);
     yield* this.#each((deadline) => listByUser<T>(this.#parts.context, user, deadline));
   }
 
@@ -239,10 +201,10 @@ export class SessionStore<T extends object = SessionData> {
    * @throws TypeError without the option `user`
    */
   destroyByUser(user: string, { except }: { except?: string | undefined } = {}): Promise<number> {
-    return this.#parts.lifecycle.run(async () => {
-      this.#requireUsers();
+    return this.#parts.lifecycle.operate("destroyByUser", undefined, async () => {
+      requireUsers(this.#parts.context);
       return destroyByUser(this.#parts.context, user, except, () => this.#parts.lifecycle.deadline());
-    }, "destroyByUser");
+    });
   }
 
   /** Handles of the live sessions; ids are not stored. Each once, those that begin meanwhile perhaps. */
@@ -261,20 +223,17 @@ export class SessionStore<T extends object = SessionData> {
    * `{ exact: true }` reads every entry's headers and counts the live sessions only.
    */
   count({ exact = false }: CountOptions = {}): Promise<number> {
-    return this.#parts.lifecycle.run(
-      async (deadline) =>
-        exact
-          ? countLive(this.#parts.context, () => this.#parts.lifecycle.deadline())
-          : this.#parts.context.buckets.countEntries(deadline),
-      "count",
+    return this.#parts.lifecycle.operate("count", undefined, async (deadline) =>
+      exact
+        ? countLive(this.#parts.context, () => this.#parts.lifecycle.deadline())
+        : this.#parts.context.buckets.countEntries(deadline),
     );
   }
 
   /** Ends every session that there is at the time of the call. */
   clear(): Promise<void> {
-    return this.#parts.lifecycle.run(
-      () => clearSessions(this.#parts.context, () => this.#parts.lifecycle.deadline()),
-      "clear",
+    return this.#parts.lifecycle.operate("clear", undefined, () =>
+      clearSessions(this.#parts.context, () => this.#parts.lifecycle.deadline()),
     );
   }
 
@@ -282,7 +241,6 @@ export class SessionStore<T extends object = SessionData> {
    * The changes of all sessions, made by any process, as the server reports them. After an interruption it catches
    * up: a session that was destroyed or has expired meanwhile is reported, others once with their latest change.
    * Servers from 2.11 on report expiries.
-   *
    * Reading rejects with `ERR_SESSION_NO_FEED` where the bucket does not republish, `ERR_SESSION_PERMISSION` where
    * the account may not subscribe, `ERR_SESSION_UNAVAILABLE` once the connection is closed for good.
    */
@@ -333,30 +291,6 @@ export class SessionStore<T extends object = SessionData> {
     if (!lifecycle.isOpen || isTouchDue(context, record, options)) return true;
     if (operations.hasSubscribers) traceSkippedTouch(context.buckets, record.handle);
     return false;
-  }
-
-  #load(handle: string, deadline: number, trace?: OperationContext): Promise<SessionRecord<T> | null> {
-    const { context } = this.#parts;
-    return context.sessions
-      .read(handle, deadline, trace)
-      .then((session) => session && recordOf<T>(context, handle, session, deadline));
-  }
-
-  /** After the writes of the session that are under way in this process. */
-  #destroy(
-    handle: string,
-    only: OnlyOf | undefined,
-    deadline: number,
-    trace?: OperationContext,
-  ): Promise<boolean> {
-    const { context } = this.#parts;
-    const destroy = () => destroySession(context, handle, only, deadline, trace);
-    return context.writes.runAfter(handle, deadline, destroy);
-  }
-
-  #requireUsers(): void {
-    if (this.#parts.context.options.user) return;
-    throw new TypeError("Expected the store to have the option `user`, which names the user of a session");
   }
 
   async *#each<I>(list: (deadline: () => number) => AsyncGenerator<I[]>): AsyncGenerator<I, undefined> {

@@ -153,7 +153,7 @@ export class Migration<T extends object> implements SessionOperations<T> {
     id: string,
     operation: (deadline: number, trace?: OperationContext) => Promise<R>,
   ): Promise<R> {
-    return this.#parts.lifecycle.run(operation, name, id);
+    return this.#parts.lifecycle.operate(name, id, operation);
   }
 
   async #load(id: string, handle: string, deadline: number): Promise<SessionRecord<T> | null> {

@@ -6,6 +6,12 @@ import { destroySession } from "./destroy.js";
 import { recordOf } from "./record.js";
 import { BATCH, clean, examine, membersOf, type OwnedSession } from "./user-sessions.js";
 
+/** @throws TypeError without the option `user` */
+export function requireUsers({ options }: StoreContext): void {
+  if (options.user) return;
+  throw new TypeError("Expected the store to have the option `user`, which names the user of a session");
+}
+
 /**
  * The live sessions of a user, newest first, in batches. Of many, only the order is held in memory.
  * @param deadline makes the deadline of each batch

@@ -1,7 +1,7 @@
 import type { ChangeFeed } from "../changes/feed.js";
 import type { Context } from "../context.js";
 import { unavailable } from "../errors.js";
-import type { CheckResult, FeedState } from "../types.js";
+import type { CheckOptions, CheckResult, FeedState } from "../types.js";
 import { now } from "../util/timers.js";
 import { within } from "../util/within.js";
 
@@ -10,6 +10,17 @@ import { within } from "../util/within.js";
  * longer itself.
  */
 const GIVEN_UP_EARLY = 100;
+
+/**
+ * How long a check may take, in ms.
+ * @throws TypeError for what is no time
+ */
+export function checkTimeout({ timeout }: CheckOptions, { options }: Context): number {
+  if (timeout === undefined) return options.timeout;
+  if (Number.isFinite(timeout) && timeout > 0) return Math.min(timeout, options.timeout);
+  const given = typeof timeout === "number" ? timeout : typeof timeout;
+  throw new TypeError(`Expected \`timeout\` to be a positive number of milliseconds, got ${given}`);
+}
 
 /** Asks the leader of each bucket for its state, as every save depends on it. It writes nothing. */
 export async function checkBucket(

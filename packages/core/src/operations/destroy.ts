@@ -47,6 +47,35 @@ export function destroySession(
   });
 }
 
+/** As `destroySession`, after the writes of the session that are under way in this process. */
+export function destroyAfterWrites(
+  context: StoreContext,
+  handle: string,
+  only: OnlyOf | undefined,
+  deadline: number,
+  trace?: OperationContext,
+): Promise<boolean> {
+  const destroy = () => destroySession(context, handle, only, deadline, trace);
+  return context.writes.runAfter(handle, deadline, destroy);
+}
+
+/**
+ * Ends the session of a handle, if it is `user`'s where one is given; false for what is no handle.
+ * @throws TypeError for what is no text
+ */
+export async function destroyByHandle(
+  context: StoreContext,
+  handle: string,
+  user: string | undefined,
+  deadline: number,
+  trace?: OperationContext,
+): Promise<boolean> {
+  if (typeof handle !== "string") throw new TypeError(`Expected a handle, got ${typeof handle}`);
+  const only = user === undefined ? undefined : { hashes: context.users.all(user) };
+  if (!isHandle(handle)) return false;
+  return destroyAfterWrites(context, handle, only, deadline, trace);
+}
+
 interface Ended {
   readonly wasLive: boolean;
   /** The handle under which the session goes on, where it was given another id meanwhile. */
