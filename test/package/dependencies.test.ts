@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { access, readdir, readFile, realpath, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -6,7 +7,7 @@ import { describe, expect, it } from "vitest";
 const packages = fileURLToPath(new URL("../../packages/", import.meta.url));
 
 /** What an installation of connect-nats and koa-session-nats may take, without frameworks and client. */
-const BUDGET = { packages: 9, bytes: 6_000_000 };
+const BUDGET = { packages: 9, bytes: 6_500_000 };
 
 interface Manifest {
   readonly name: string;
@@ -49,7 +50,9 @@ async function sizeOf(folder: string): Promise<number> {
   const published = (await manifestIn(folder)).files ?? ["."];
   const isOwn = folder.startsWith(packages);
   const roots = isOwn ? [...published, "package.json", "README.md"] : ["."];
-  const sizes = roots.filter((root) => !root.startsWith("!")).map((root) => bytesIn(join(folder, root)));
+  // A changelog is there from the first release on.
+  const there = roots.filter((root) => !root.startsWith("!") && existsSync(join(folder, root)));
+  const sizes = there.map((root) => bytesIn(join(folder, root)));
   return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
 }
 
