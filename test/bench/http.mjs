@@ -77,7 +77,7 @@ export async function measure(servers, { rounds, seconds, profile }) {
   };
 }
 
-async function startParty({ name, framework = "express", settings, pid }, profile) {
+export async function startParty({ name, framework = "express", settings, pid }, profile) {
   const app = await startClient(name, {
     file: `${framework}-app.mjs`,
     settings: { store: settings },
@@ -96,7 +96,7 @@ async function startParty({ name, framework = "express", settings, pid }, profil
   return { name, app, load, pid };
 }
 
-async function measureParty({ app, load, pid }, settings) {
+export async function measureParty({ app, load, pid }, settings) {
   const serverCpu = cpuSince(pid);
   const before = await app.call("cpu");
   const { requests, seconds, p50, p99 } = await load.call("run", settings);

@@ -1,4 +1,4 @@
-import { startNatsServer } from "nats-dev-server";
+import { startNatsCluster, startNatsServer } from "nats-dev-server";
 import { startPostgres } from "./postgres.mjs";
 import { MissingProgram } from "./program.mjs";
 import { startRedis } from "./redis.mjs";
@@ -22,6 +22,13 @@ const kinds = {
   "nats, one thread": {
     program: "nats-server",
     start: (options) => startNatsServer({ ...options, env: { GOMAXPROCS: "1" } }),
+  },
+  "nats cluster": {
+    program: "nats-server",
+    start: async (options) => {
+      const cluster = await startNatsCluster(options);
+      return Object.assign(cluster, { version: cluster.servers[0].version });
+    },
   },
   redis: { program: "redis-server", start: () => startRedis({ appendOnly: false }) },
   "redis-aof": { program: "redis-server", start: () => startRedis({ appendOnly: true }) },
