@@ -18,6 +18,13 @@ const benchmarks = {
   store: { rounds: 5, operations: 10_000, sessions: 1000, quick: { rounds: 1, operations: 1000 } },
   races: { quick: {} },
   scale: { rounds: 5, operations: 2000, sessions: 1_000_000, quick: { rounds: 1, sessions: 20_000 } },
+  shards: {
+    rounds: 5,
+    operations: 2000,
+    sessions: 1_000_000,
+    shards: 8,
+    quick: { rounds: 1, operations: 200, sessions: 20_000 },
+  },
   gather: {
     rounds: 5,
     operations: 20_000,
@@ -42,7 +49,7 @@ const benchmarks = {
   flows: { quick: {} },
   garbage: { rounds: 7, operations: 2000, sessions: 500, quick: { rounds: 2 } },
 };
-const numbers = ["rounds", "operations", "sessions", "seconds"];
+const numbers = ["rounds", "operations", "sessions", "seconds", "shards"];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

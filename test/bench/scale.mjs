@@ -10,7 +10,7 @@ const SIZES = [10_000, 100_000, 1_000_000];
 const MB = 2 ** 20;
 
 /** A server that goes through the files of a million sessions takes longer to start, and a client to get an answer. */
-const PATIENCE = 120_000;
+export const PATIENCE = 120_000;
 
 /** Operations that are timed, and how many of them in each round: 1 = as many as the settings say. */
 const timed = { load: 1, save: 1, count: 0.1 };
@@ -88,7 +88,7 @@ async function timeBoth(few, many, { rounds, operations }) {
   return { few: mediansOf(lists.few), many: mediansOf(lists.many) };
 }
 
-function named(size) {
+export function named(size) {
   return `${size.toLocaleString("en").replaceAll(",", " ")} sessions`;
 }
 
@@ -111,7 +111,7 @@ async function placeAndReturn(name, { server, client }) {
   };
 }
 
-async function sizeOf(folder) {
+export async function sizeOf(folder) {
   const files = await readdir(folder, { recursive: true, withFileTypes: true });
   const sizes = files
     .filter((file) => file.isFile())

@@ -7,11 +7,12 @@ import { idOf, sessionData } from "./sessions.mjs";
 const STRIDE = 7919;
 
 /** Sessions that become more and more, and how long single operations take among them. */
-export async function open({ url, bucket, timeout }) {
+export async function open({ url, bucket, timeout, shards }) {
   const nc = await connect({ servers: url, maxReconnectAttempts: -1, reconnectTimeWait: 20 });
-  const store = await SessionStore.open(nc, { bucket, timeout });
+  const store = await SessionStore.open(nc, { bucket, timeout, shards, user: ({ name }) => name });
   let sessions = 0;
   let next = 0;
+  let signedIn = 0;
   const anyId = () => idOf((next++ * STRIDE) % sessions);
   const existing = async () => {
     const id = anyId();
@@ -25,7 +26,17 @@ export async function open({ url, bucket, timeout }) {
     save: ({ id, record }) => store.save(id, { ...record.data, visits: next }, { record }),
     count: async () => {
       const count = await store.count();
-      if (count !== sessions) throw new Error(`Expected ${sessions} sessions, got ${count}`);
+      // Each user who signed in has a session and an index entry.
+      const expected = sessions + 2 * signedIn;
+      if (count !== expected) throw new Error(`Expected ${expected} entries, got ${count}`);
+    },
+    signIn: async () => {
+      const number = signedIn++;
+      await store.save(idOf(-1 - number), { ...sessionData(number), name: `user ${number}` });
+    },
+    listByUser: async () => {
+      for await (const { data } of store.listByUser(`user ${next++ % signedIn}`)) if (data.name) return;
+      throw new Error("A user's session is missing");
     },
   };
 
