@@ -33,7 +33,8 @@ afterAll(() => server?.stop());
 
 beforeEach(async () => {
   const nc = await connect({ servers: server.url });
-  await (await jetstreamManager(nc)).streams.delete("KV_sessions").catch(() => {});
+  const { streams } = await jetstreamManager(nc);
+  for await (const name of streams.names()) if (name.startsWith("KV_sessions")) await streams.delete(name);
   await nc.close();
 });
 
@@ -134,6 +135,18 @@ const parts: Record<string, readonly [before: string, after: string]> = {
     assert.equal((await other.load(id)).data.user, "ada");`,
   ],
   "packages/core/docs/migrating.md: From one bucket to another": [
+    `${given} import { NatsStore } from "connect-nats";
+    await other.save(id, { user: "ada", cookie: { originalMaxAge: 3_600_000, path: "/" } });`,
+    `assert.equal((await store.get(id)).user, "ada");
+    assert.equal((await store.sessions.load(id)).createdAt, (await before.load(id)).createdAt);`,
+  ],
+  "packages/core/docs/scaling.md: Shards": [
+    given,
+    `await sessions.save(id, { user: "ada" });
+    assert.equal((await sessions.load(id)).data.user, "ada");
+    await assert.rejects(other.load(id), /shards: 8.*shards: 1/);`,
+  ],
+  "packages/core/docs/scaling.md: Shards 2": [
     `${given} import { NatsStore } from "connect-nats";
     await other.save(id, { user: "ada", cookie: { originalMaxAge: 3_600_000, path: "/" } });`,
     `assert.equal((await store.get(id)).user, "ada");
