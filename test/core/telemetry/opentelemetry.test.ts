@@ -70,8 +70,7 @@ describe("the metrics", () => {
     await store.load("an id");
     await store.load("an id");
     const points = await metrics.points("db.client.operation.duration", store.bucket);
-    const server = { "server.address": url.hostname, "server.port": Number(url.port) };
-    const common = { "db.system.name": "nats", "db.namespace": store.bucket, ...server };
+    const common = { "db.system.name": "nats", "db.namespace": store.bucket };
     expect(points.map(({ attributes, value }) => [attributes, (value as { count: number }).count])).toEqual([
       [{ ...common, "db.operation.name": "save" }, 1],
       [{ ...common, "db.operation.name": "load" }, 2],

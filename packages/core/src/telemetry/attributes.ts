@@ -15,46 +15,30 @@ export function bucketAttributes(bucket: string): Attributes {
   return { [SYSTEM]: "nats", [NAMESPACE]: bucket };
 }
 
-/** What is known of an operation when it begins. Each attribute costs: what is as usual has none. */
-export function startAttributes(context: OperationContext): Attributes {
-  const { operation, bucket, handle } = context;
-  const attributes: Attributes = { [SYSTEM]: "nats", [NAMESPACE]: bucket, [OPERATION]: operation };
-  if (handle !== undefined) attributes["nats.session.handle"] = handle;
-  addServer(attributes, context);
+/** What a span begins with, and what the duration of an operation is told by: few values of each, so no handle. */
+export function operationAttributes({ operation, bucket }: OperationContext): Attributes {
+  return { [SYSTEM]: "nats", [NAMESPACE]: bucket, [OPERATION]: operation };
+}
+
+/** As `operationAttributes`, of an operation that is over. */
+export function durationAttributes(context: OperationContext): Attributes {
+  const attributes = operationAttributes(context);
+  if (context.error) attributes[ERROR_TYPE] = errorType(context);
   return attributes;
 }
 
-/** Adds to a span what is known of its operation when it is over. */
+/** Adds to a span what is known of its operation when it is over. Each attribute costs: what is as usual has none. */
 export function addEndAttributes(span: Span, context: OperationContext): void {
-  const { outcome, attempts, cached, error } = context;
+  const { handle, outcome, attempts, cached, error, serverAddress, serverPort } = context;
+  if (handle !== undefined) span.setAttribute("nats.session.handle", handle);
   if (outcome !== undefined) span.setAttribute("nats.session.outcome", outcome);
   if (attempts > 1) span.setAttribute("nats.session.attempts", attempts);
   if (cached) span.setAttribute("nats.session.cached", true);
   if (error) span.setAttribute(ERROR_TYPE, errorType(context));
-}
-
-/** Adds the server that an operation has opened a connection to. */
-export function addServerAttributes(span: Span, { serverAddress, serverPort }: OperationContext): void {
-  if (serverAddress === undefined) return;
-  span.setAttribute(ADDRESS, serverAddress);
+  if (serverAddress !== undefined) span.setAttribute(ADDRESS, serverAddress);
   if (serverPort !== undefined) span.setAttribute(PORT, serverPort);
-}
-
-/** What the duration of an operation is told by: few values of each, so no handle. */
-export function durationAttributes(context: OperationContext): Attributes {
-  const { operation, bucket, error } = context;
-  const attributes: Attributes = { [SYSTEM]: "nats", [NAMESPACE]: bucket, [OPERATION]: operation };
-  if (error) attributes[ERROR_TYPE] = errorType(context);
-  addServer(attributes, context);
-  return attributes;
 }
 
 function errorType({ error }: OperationContext): string {
   return error?.code ?? error?.name ?? "_OTHER";
-}
-
-function addServer(attributes: Attributes, { serverAddress, serverPort }: OperationContext): void {
-  if (serverAddress === undefined) return;
-  attributes[ADDRESS] = serverAddress;
-  if (serverPort !== undefined) attributes[PORT] = serverPort;
 }

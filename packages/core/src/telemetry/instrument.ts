@@ -10,7 +10,7 @@ import {
 import type { SessionStore } from "../store.js";
 import { type OperationContext, operations } from "../util/channels.js";
 import { now } from "../util/timers.js";
-import { addEndAttributes, addServerAttributes, durationAttributes, startAttributes } from "./attributes.js";
+import { addEndAttributes, durationAttributes, operationAttributes } from "./attributes.js";
 import { countEvents, type Instruments, instrumentsOf } from "./instruments.js";
 import { LiveSessions } from "./live-sessions.js";
 
@@ -41,8 +41,6 @@ const NAME = "nats-session-store";
 interface Running {
   readonly span: Span;
   readonly since: number;
-  /** Whether the server was known when it began. */
-  readonly hasServer: boolean;
 }
 
 /**
@@ -70,9 +68,9 @@ export function instrument({
         countTouch(instruments, context);
         return;
       }
-      const attributes = startAttributes(context);
+      const attributes = operationAttributes(context);
       const span = tracer.startSpan(`${operation} ${bucket}`, { kind: SpanKind.CLIENT, attributes });
-      running.set(context, { span, since: now(), hasServer: context.serverAddress !== undefined });
+      running.set(context, { span, since: now() });
     },
     asyncEnd(context: OperationContext): void {
       const begun = running.get(context);
@@ -80,7 +78,7 @@ export function instrument({
       running.delete(context);
       instruments.duration.record((now() - begun.since) / 1000, durationAttributes(context));
       countTouch(instruments, context);
-      endSpan(begun, context);
+      endSpan(begun.span, context);
     },
   };
   operations.subscribe(subscribers as Parameters<typeof operations.subscribe>[0]);
@@ -93,10 +91,9 @@ export function instrument({
   };
 }
 
-function endSpan({ span, hasServer }: Running, context: OperationContext): void {
+function endSpan(span: Span, context: OperationContext): void {
   if (span.isRecording()) {
     addEndAttributes(span, context);
-    if (!hasServer) addServerAttributes(span, context);
     if (context.error) span.setStatus({ code: SpanStatusCode.ERROR });
   }
   span.end();
