@@ -200,12 +200,12 @@ it("migrate copies JSON lines from a pipe, whatever else stands between them", a
   expect((await app.store.load("proto"))?.data).not.toHaveProperty("isAdmin");
 });
 
-it("migrate copies another bucket, with handles, ages, ends and users", async () => {
+it("migrate copies the sessions of two buckets into three, with handles, ages, ends and users", async () => {
   const old = await startApplication({ shards: 2 });
   const ids = Array.from({ length: 150 }, (_, n) => `id ${n}`);
   await Promise.all(ids.map((id) => old.signIn(id, { user: id.endsWith("7") ? "ada" : "bob" }, HOUR)));
   await old.store.destroy("id 0");
-  const app = await startApplication();
+  const app = await startApplication({ shards: 3 });
   await app.signIn("id 1", { user: "here" });
   const copy = migrate(
     app,
@@ -215,6 +215,8 @@ it("migrate copies another bucket, with handles, ages, ends and users", async ()
     old.bucket,
     "--from-shards",
     "2",
+    "--shards",
+    "3",
   );
   const { stdout, stderr } = await run(copy);
   expect(stderr).toBe("");
