@@ -40,6 +40,8 @@ const set = (store: session.Store, id: string, data: object) =>
 function express(user: string, cookie: object = {}): object {
   const stored = new session.Cookie();
   stored.maxAge = HOUR;
+  // By then the clock may have gone on.
+  stored.originalMaxAge = HOUR;
   return { user, cart: [1], cookie: Object.assign(stored, cookie) };
 }
 
