@@ -8,6 +8,7 @@ export function chartsOf(results) {
   if (results.http) charts["http.svg"] = http(results.http);
   if (results.store) charts["store.svg"] = store(results.store);
   if (results.scale) charts["scale.svg"] = scale(results.scale);
+  if (results.replicas) charts["replicas.svg"] = replicas(results.replicas);
   return charts;
 }
 
@@ -58,6 +59,22 @@ function scale({ medians }) {
     pair("On disk", "MB", "disk MB"),
     pair("Back after kill -9", "s", "back s"),
   ]);
+}
+
+/** All servers up, and one down. */
+function replicas({ medians }) {
+  const roles = { R1: "base", R3: "ours" };
+  const bar = (name, value, ratio, role) => ({ name, value, label: `${number(value)} · ${ratio} ×`, role });
+  const panels = groupsOf(medians)
+    .filter(([, rows]) => rows.every(([, cells]) => "op/s" in cells))
+    .map(([title, rows]) => ({
+      title,
+      bars: rows.flatMap(([name, cells]) => [
+        bar(name, cells["op/s"], cells["/ R1"], roles[name] ?? "other"),
+        bar(`${name}, one down`, cells["down op/s"], cells["down / R1"], roles[name] ?? "other"),
+      ]),
+    }));
+  return barChart("Operations per second in a cluster of three, and the ratio to one copy", panels);
 }
 
 function barPanel(title, rows, column) {

@@ -64,7 +64,7 @@ function summaryOf({ http }) {
 
 /** @param {string} folder of the results, seen from the page */
 function figuresOf(results, folder) {
-  const { http, races, flows, scale } = results;
+  const { http, races, flows, scale, replicas } = results;
   const parts = [`${measuredOn(Object.values(results))} [All tables](${folder}/README.md).`];
   if (http) parts.push(`![Requests per second](${folder}/http.svg)`, httpTable(groupsOf(http.medians)));
   const promised = Object.values(results).flatMap(({ figures }) => figures.filter(({ target }) => target));
@@ -80,6 +80,7 @@ function figuresOf(results, folder) {
       ...byFramework(flows).map(wholeTable),
     );
   }
+  if (replicas) parts.push(`![What replicas cost](${folder}/replicas.svg)`);
   if (scale) parts.push(`![Live sessions on one node](${folder}/scale.svg)`);
   return parts.join("\n\n");
 }

@@ -139,7 +139,7 @@ describe("an application in a region with a mirror of the bucket", () => {
     const cached = await openAway({ maxLeaderSilence, timeout: 1_000, cache: { maxStale: 500 } });
     const patient = await openAway({ maxLeaderSilence: 600_000, timeout: 1_000 });
     await saveAtHome(["cut-ended", "cut-kept"]);
-    for (const store of [plain, cached]) {
+    for (const store of [plain, cached, patient]) {
       for (const id of ["cut-ended", "cut-kept"]) await answered(() => store.load(id));
     }
     regions.cut();

@@ -15,7 +15,10 @@ const DUE = 1 / 3;
 /** What a bucket's leader said last: how many replicas there are, and that it was within reach. */
 export class LeaderWord {
   #replicas: number;
-  #askedAt: number;
+  /** When the leader was asked how many replicas there are, in ms of `now()`. */
+  #countedAt: number;
+  /** When the leader was asked last; the opening may have been answered by a server without a leader. */
+  #heardAt = Number.NEGATIVE_INFINITY;
   readonly #maxSilence: number;
   readonly #asking: SingleFlight<unknown>;
 
@@ -25,7 +28,7 @@ export class LeaderWord {
    */
   constructor(replicas: number, maxSilence: number, ask: () => Promise<unknown>) {
     this.#replicas = replicas;
-    this.#askedAt = now();
+    this.#countedAt = now();
     this.#maxSilence = maxSilence;
     this.#asking = new SingleFlight(ask);
   }
@@ -33,7 +36,8 @@ export class LeaderWord {
   /** @param askedAt when the leader was asked, in ms of `now()` */
   note(replicas: number, askedAt: number): void {
     this.#replicas = replicas;
-    this.#askedAt = Math.max(this.#askedAt, askedAt);
+    this.#countedAt = Math.max(this.#countedAt, askedAt);
+    this.#heardAt = Math.max(this.#heardAt, askedAt);
   }
 
   /** Whether there was one replica, as far as is known. */
@@ -43,12 +47,12 @@ export class LeaderWord {
 
   /** Whether there is only one replica, for certain. Asks again in good time, as long as anything depends on it. */
   isSole(): boolean {
-    return this.#replicas === 1 && this.#isYounger(STANDS, STANDS / 2);
+    return this.#replicas === 1 && this.#isYounger(this.#countedAt, STANDS, STANDS / 2);
   }
 
   /** Whether the leader was heard lately enough for a copy's answer to count. Asks again in good time. */
   isHeard(): boolean {
-    return this.#isYounger(this.#maxSilence, this.#maxSilence * DUE);
+    return this.#isYounger(this.#heardAt, this.#maxSilence, this.#maxSilence * DUE);
   }
 
   /** Resolves when the leader has been heard lately enough. @throws `ERR_SESSION_UNAVAILABLE` */
@@ -60,8 +64,8 @@ export class LeaderWord {
     }
   }
 
-  #isYounger(longest: number, due: number): boolean {
-    const age = now() - this.#askedAt;
+  #isYounger(askedAt: number, longest: number, due: number): boolean {
+    const age = now() - askedAt;
     // Without an answer the next one to depend on it asks again.
     if (age > due) this.#asking.run().catch(() => {});
     return age <= longest;
