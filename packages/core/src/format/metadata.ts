@@ -25,10 +25,7 @@ export const HEADER = {
   key: "Session-Key",
 } as const;
 
-/**
- * What a write did, kept with the entry so that a feed of headers alone can tell. `merge`: an update that also holds
- * what another request has changed.
- */
+/** What a write did, for a feed of headers alone. `merge`: an update with what another request has changed. */
 export type WriteKind = "create" | "update" | "merge" | "touch";
 
 const WRITE_KINDS: ReadonlySet<string> = new Set<WriteKind>(["create", "update", "merge", "touch"]);

@@ -68,8 +68,7 @@ export class Mux {
   }
 
   /**
-   * @throws `ERR_SESSION_UNAVAILABLE`, `ERR_SESSION_PERMISSION`; {@link AnswerLost} for a request that is not
-   * idempotent
+   * @throws `ERR_SESSION_UNAVAILABLE`, `ERR_SESSION_PERMISSION`; {@link AnswerLost} for what is not idempotent
    */
   request(request: Request): Promise<Reply> {
     return new Promise((resolve, reject) => this.send(request, { resolve, reject }));
@@ -94,11 +93,6 @@ export class Mux {
     this.#pending.set(token, { request, waiter, patience, overdueAt: time + patience });
     if (!this.#sweepTimer) this.#scheduleSweep();
     if (this.#connected) this.#sendSoon(token);
-  }
-
-  /** How many requests wait for an answer. */
-  get pending(): number {
-    return this.#pending.size;
   }
 
   /** Ends the subscription and the watch; pending requests are rejected. */
