@@ -328,4 +328,27 @@ describe("the feed of several buckets", () => {
     for (const id of ids) await other.save(id, { n: 1 });
     for (const id of ids) await until("the change", async () => (await one.load(id))?.data.n === 1);
   });
+
+  it("goes on over one new connection when that of the store was closed for good", async () => {
+    const bucket = newBucket();
+    const made: Connection[] = [];
+    const connect = async () => {
+      const nc = await stores.connect();
+      made.push(nc);
+      return nc;
+    };
+    const store = await stores.openOn(connect, { bucket, shards: 3 });
+    const other = await stores.open({ bucket, shards: 3 });
+    const ids = [0, 1, 2].map((shard) => idsIn(store, shard, 3, 1)[0] as string);
+    for (const id of ids) await store.save(id, { n: 0 });
+    const witness = await Witness.of(store);
+    await made[0]?.close();
+    for (const id of ids) expect((await store.load(id))?.data).toEqual({ n: 0 });
+    await Promise.all(ids.map((id) => other.save(id, { n: 1 })));
+    await witness.until("a change in each bucket", (changes) => {
+      return new Set(changes.map(({ handle }) => handle)).size === ids.length;
+    });
+    expect(made).toHaveLength(2);
+    expect(witness.error).toBeUndefined();
+  });
 });

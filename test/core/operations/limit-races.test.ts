@@ -10,18 +10,18 @@ import { until } from "../../support/wait.js";
 /** A timeout after which an operation fails whose messages are held back, in ms. */
 const BRIEF = 1500;
 
-describe("a limit of sessions", () => {
+describe.each([{ shards: 1 }, { shards: 3 }])("a limit of sessions in $shards buckets", ({ shards }) => {
   const stores = new Stores({ connect: connectCurrent });
   afterAll(() => stores.close());
 
   /** A store whose messages can be held back, and one of another process on the same bucket. */
   const openGated = async (options: SessionStoreOptions = {}, gatedOptions: SessionStoreOptions = {}) => {
-    const shared = { bucket: newBucket(), user, ...options };
+    const shared = { bucket: newBucket(), shards, user, ...options };
     const other = await stores.open(shared);
     const gate = new Gate(await stores.connect());
     const gated = await openPatient<Data>(gate.connection, { ...shared, ...gatedOptions });
     const holdSession = (id: string) =>
-      gate.hold((subject) => subject === `$KV.${shared.bucket}.s.${gated.handleOf(id)}`);
+      gate.hold((subject) => subject.startsWith("$KV.") && subject.endsWith(`.s.${gated.handleOf(id)}`));
     const live = async () => (await handlesOf(other, "ada")).sort();
     const handles = (...ids: string[]) => ids.map((id) => gated.handleOf(id)).sort();
     return { gate, gated, other, holdSession, live, handles };

@@ -37,9 +37,11 @@ export class ConnectionSource {
    * @throws `ERR_SESSION_UNAVAILABLE` with the cause; TypeError for what is no connection
    */
   async connect(deadline: number): Promise<NatsConnectionLike> {
+    const before = this.#connecting;
     const nc = await this.#await(deadline);
     if (!this.#connect || !nc.isClosed()) return nc;
-    this.#connecting = undefined;
+    // Several buckets wait for a connection at a time: what another one has begun counts for all.
+    if (this.#connecting === before) this.#connecting = undefined;
     return this.#await(deadline);
   }
 
