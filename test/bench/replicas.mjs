@@ -138,6 +138,8 @@ async function failOver(cluster, times) {
     // As applications have it: a write without an answer is looked for after half a second.
     const store = await SessionStore.open(nc, { bucket });
     await store.save("read", { n });
+    // As an application that is in use: copies answer while it has heard the leader lately.
+    await store.load("read");
     await leader.kill();
     const start = performance.now();
     const untilAnswered = async (operation) => {
