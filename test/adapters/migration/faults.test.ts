@@ -56,8 +56,9 @@ const failures: Record<string, (callback: Callback) => unknown> = {
 describe.each(PHASES)("in the phase %s", (phase) => {
   for (const [what, fail] of Object.entries(failures)) {
     test(`an old store that ${what} is an outage, never a session that is not there`, async () => {
-      const store = open({ store: broken(fail), phase }, what === "never answers" ? 300 : PATIENCE);
-      await store.ready();
+      const bucket = newBucket();
+      await open({ store: new session.MemoryStore() }, PATIENCE, bucket).ready();
+      const store = open({ store: broken(fail), phase }, what === "never answers" ? 300 : PATIENCE, bucket);
       await expect(store.get("one")).rejects.toMatchObject(unavailable);
       await expect(store.destroy("one")).rejects.toMatchObject(unavailable);
       let calls = 0;
