@@ -177,6 +177,16 @@ describe("a gap buffer", () => {
     expect(buffer.early.length).toBeLessThanOrEqual(1000);
   });
 
+  it("emits no more at once than a reader keeps beside a batch that was read, so that none misses anything", () => {
+    const { buffer, emitted } = begin();
+    buffer.restart(0, null, 0);
+    for (let n = 1; n <= 5000; n++) buffer.receive(message(n));
+    buffer.release();
+    expect(emitted.length).toBeGreaterThan(0);
+    expect(emitted.length).toBeLessThanOrEqual(1000 - 64);
+    expect(buffer.isBehind).toBe(true);
+  });
+
   it("shows a purge where a session is not there that was emitted and should be", async () => {
     const { buffer } = begin();
     const [one, two, again] = [message(1, 1, "one"), message(2, 2, "two"), message(3, 3, "one")];

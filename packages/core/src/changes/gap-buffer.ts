@@ -13,8 +13,11 @@ export interface GapBufferOptions<W> {
   isSame(one: W, other: W): boolean;
 }
 
-/** So many messages that came before others are kept; the rest is read from the bucket. */
-const MOST_EARLY = 1000;
+/**
+ * So many messages that came before others are kept; the rest is read from the bucket. They may be emitted all at once,
+ * after a batch that was read: together not more than a reader of the feed keeps.
+ */
+const MOST_EARLY = 500;
 
 /** Of so many numbers it is remembered what was emitted. */
 const RECENT = 1024;
