@@ -1,5 +1,6 @@
 import { type NatsServer, startNatsServer } from "nats-dev-server";
 import { BadNetwork } from "./bad-network.js";
+import { until } from "./wait.js";
 import { allStarted, withPorts } from "./with-ports.js";
 
 /** The address of the hub in a leaf node's configuration. */
@@ -26,12 +27,19 @@ export class HubAndLeaf {
           startNatsServer({ name: "hub", config: `jetstream { domain: hub }\nleafnodes { ${listen} }` }),
           startNatsServer({ name: "leaf", config: leafConfig.replace(HUB, network.url) }),
         ]);
-        return new HubAndLeaf(hub as NatsServer, leaf as NatsServer, network);
+        const servers = new HubAndLeaf(hub as NatsServer, leaf as NatsServer, network);
+        await until("the leaf node to reach the hub", () => servers.#isConnected());
+        return servers;
       } catch (error) {
         await network.close();
         throw error;
       }
     });
+  }
+
+  async #isConnected(): Promise<boolean> {
+    const answer = await fetch(`${this.leaf.monitorUrl}/leafz`);
+    return ((await answer.json()) as { leafnodes: number }).leafnodes > 0;
   }
 
   async stop(): Promise<void> {

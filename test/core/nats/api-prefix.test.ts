@@ -4,7 +4,7 @@ import type { SessionStore, SessionStoreOptions } from "nats-session-store";
 import { SessionAdmin } from "nats-session-store/admin";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { confBlocksOf } from "../../support/conf-blocks.js";
-import { openPatient } from "../../support/patient.js";
+import { openPatient, PATIENCE } from "../../support/patient.js";
 import { until } from "../../support/wait.js";
 
 const apiPrefix = "sessions.js";
@@ -34,7 +34,7 @@ async function open(nc: NatsConnection, options: SessionStoreOptions = {}): Prom
 }
 
 it("a user of the documentation's importing account has every permission that a store needs", async () => {
-  const admin = new SessionAdmin(app, { apiPrefix });
+  const admin = new SessionAdmin(app, { apiPrefix, timeout: PATIENCE });
   const trials = await admin.tryPermissions();
   await admin.close();
   expect(trials.filter(({ result }) => result !== "allowed")).toEqual([]);
@@ -67,7 +67,7 @@ it.each([apiPrefix, `${apiPrefix}.`])(
 );
 
 it("errors name the prefix that was asked", async () => {
-  const missing = openPatient(app, { apiPrefix: "sessions.other", timeout: 300 });
+  const missing = openPatient(app, { apiPrefix: "sessions.other" });
   await expect(missing).rejects.toMatchObject({
     code: "ERR_SESSION_PERMISSION",
     message: expect.stringContaining("sessions.other.STREAM.INFO.KV_sessions"),

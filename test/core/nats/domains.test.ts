@@ -2,9 +2,10 @@ import { connect, type NatsConnection } from "@nats-io/transport-node";
 import type { SessionStore, SessionStoreOptions } from "nats-session-store";
 import { SessionAdmin } from "nats-session-store/admin";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { answered } from "../../support/answered.js";
 import { confBlocksOf } from "../../support/conf-blocks.js";
 import { HubAndLeaf } from "../../support/hub-and-leaf.js";
-import { openPatient } from "../../support/patient.js";
+import { openPatient, PATIENCE } from "../../support/patient.js";
 import { newBucket } from "../../support/variants.js";
 import { until } from "../../support/wait.js";
 
@@ -128,7 +129,7 @@ describe("an application on a leaf node", () => {
     const nc = await connectTo(servers.leaf.url);
     const bucket = newBucket();
     const here = await open(nc, { bucket });
-    const there = await open(nc, { bucket, domain: "hub", timeout: 1000 });
+    const there = await answered(() => open(nc, { bucket, domain: "hub", timeout: 1000 }));
     await until("a first save", () =>
       there.save("a", { n: 1 }).then(
         () => true,
@@ -176,7 +177,7 @@ describe("a user of the documentation's leaf node", () => {
 
   it("has every permission that a store with a near cache needs", async () => {
     const nc = await connectTo(servers.leaf.url, login);
-    const admin = new SessionAdmin(nc, { domain: "hub" });
+    const admin = new SessionAdmin(nc, { domain: "hub", timeout: PATIENCE });
     const trials = await admin.tryPermissions();
     await admin.close();
     expect(trials.filter(({ result }) => result !== "allowed")).toEqual([]);

@@ -43,11 +43,8 @@ afterAll(async () => {
 });
 
 async function openAway(options: SessionStoreOptions = {}): Promise<SessionStore> {
-  const store = await openPatient(await regions.connect("away"), {
-    bucket,
-    user: (data) => data.user,
-    ...options,
-  });
+  const nc = await regions.connect("away");
+  const store = await answered(() => openPatient(nc, { bucket, user: (data) => data.user, ...options }));
   stores.push(store);
   return store;
 }
