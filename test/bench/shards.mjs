@@ -52,11 +52,11 @@ export async function measure(servers, { sessions, rounds, operations, shards, p
       },
     },
     figures: [
-      atMost(1.5, `latency of load at ${size} / at ${named(FEW)}`, ratio("load")),
-      atMost(1.5, `latency of save at ${size} / at ${named(FEW)}`, ratio("save")),
-      told(`latency of a sign-in at ${size} / at ${named(FEW)}`, ratio("signIn")),
-      told(`latency of listByUser at ${size} / at ${named(FEW)}`, ratio("listByUser")),
-      told("bytes of memory for each session", (memory - empty) / sessions),
+      atMost(1.5, `${shards} buckets: latency of load at ${size} / at ${named(FEW)}`, ratio("load")),
+      atMost(1.5, `${shards} buckets: latency of save at ${size} / at ${named(FEW)}`, ratio("save")),
+      told(`${shards} buckets: latency of a sign-in at ${size} / at ${named(FEW)}`, ratio("signIn")),
+      told(`${shards} buckets: latency of listByUser at ${size} / at ${named(FEW)}`, ratio("listByUser")),
+      told(`${shards} buckets: bytes of memory for each session`, (memory - empty) / sessions),
     ],
     notes: [
       `${shards} buckets on one server; latencies are medians of operations one after the other, of sessions from everywhere; in each round, on a server of its own, beside those of ${named(FEW)}`,
