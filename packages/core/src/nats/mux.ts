@@ -95,6 +95,11 @@ export class Mux {
     if (this.#connected) this.#sendSoon(token);
   }
 
+  /** How many requests wait for an answer. */
+  get pending(): number {
+    return this.#pending.size;
+  }
+
   /** Ends the subscription and the watch; pending requests are rejected. */
   close(): void {
     this.#unwatch();
@@ -142,8 +147,7 @@ export class Mux {
   #sendOutbox = (): void => {
     const tokens = this.#outbox;
     this.#outbox = [];
-    // What waits for a connection is sent when there is one.
-    if (!this.#connected) return;
+    if (!this.#connected) return; // What waits for a connection is sent when there is one.
     for (const token of tokens) {
       const pending = this.#pending.get(token);
       if (pending) this.#publish(token, pending.request);
