@@ -86,7 +86,7 @@ describe.each<[string, SessionStoreOptions]>([
   it("keeps them through touch, save and update", async () => {
     const { setting, key, store } = await begin();
     const loaded = await store.load("an id");
-    const touched = await store.touch("an id", loaded as never);
+    const touched = await store.touch("an id", loaded as never, { ttl: 90_000_000 });
     expect(touched.outcome).toBe("touched");
     expect(await setting.othersOf(key)).toEqual(LATER);
     await store.save("an id", { user: "ada", n: 2 }, { record: touched.record as never });

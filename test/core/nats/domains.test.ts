@@ -101,7 +101,7 @@ describe("an application on a leaf node", () => {
     });
     const { record } = await store.save("a", { user: "ada" });
     if (!record) throw new Error("It was not saved");
-    expect(await store.touch("a", record)).toMatchObject({ outcome: "touched" });
+    expect(await store.touch("a", record, { ttl: 90_000_000 })).toMatchObject({ outcome: "touched" });
     expect((await store.rotate("a", "b", { user: "ada", n: 1 }, { record })).outcome).toBe("saved");
     expect(await store.load("a")).toBeNull();
     expect((await store.load("b"))?.data).toEqual({ user: "ada", n: 1 });

@@ -27,8 +27,8 @@ it("the tracing channel reports each operation with handle, outcome and server",
   await store.check();
   await store.load("an id");
   const { record: saved } = await store.save("an id", { n: 1 });
-  const { record: touched } = await store.touch("an id", saved as never);
-  await store.save("an id", { n: 1 }, { record: touched as never, touchUnchanged: true });
+  const { record: touched } = await store.touch("an id", saved as never, { ttl: 90_000_000 });
+  await store.save("an id", { n: 1 }, { record: touched as never, touchUnchanged: true, ttl: 100_000_000 });
   await store.load("an id");
   await store.update("an id", (data) => ({ ...data, n: 2 }));
   const now = await store.load("an id");
@@ -146,7 +146,7 @@ it("writes to a session that was ended elsewhere are reported as gone", async ()
   await store.destroy("an id");
   const { of } = record(bucket);
   await store.save("an id", { n: 1 }, { record: saved as never });
-  await store.touch("an id", saved as never);
+  await store.touch("an id", saved as never, { ttl: 90_000_000 });
   await store.rotate("an id", "another id", {}, { record: saved as never });
   await store.update("an id", () => {});
   expect(of("gone")).toEqual(
@@ -196,7 +196,7 @@ it("nothing that any channel publishes holds an id, data or the name of a user",
   await store.save("the-id", { ...data, secret: "the-data-2" }, { record: one as never });
   await store.save("the-id", { ...data, more: "the-data-3" }, { record: other as never });
   await store.save("the-id-2", data);
-  await store.touch("the-id", saved as never);
+  await store.touch("the-id", saved as never, { ttl: 90_000_000 });
   for await (const _ of store.listByUser("the-user"));
   for await (const _ of store.all());
   await store.destroyByUser("the-user");
@@ -229,7 +229,7 @@ it("while nothing subscribes no message is made, and no operation is wrapped", a
   await store.save("an id", { user: "ada", a: 2 }, { record: one as never });
   await store.save("an id", { user: "ada", a: 1, b: 2 }, { record: other as never });
   await store.save("another id", { user: "ada" });
-  await store.touch("an id", one as never);
+  await store.touch("an id", one as never, { ttl: 90_000_000 });
   await store.load("never there");
   await store.destroy("another id");
   for (const spy of [wrapping, ...publishing]) expect(spy).not.toHaveBeenCalled();
