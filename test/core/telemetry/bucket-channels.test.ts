@@ -1,20 +1,9 @@
-import { SessionStore, type SessionStoreOptions } from "nats-session-store";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it } from "vitest";
 import { warm } from "../../support/cached.js";
-import { type Data, user } from "../../support/stores.js";
-import { type Connection, connectCurrent, newBucket } from "../../support/variants.js";
+import { connectCurrent, newBucket } from "../../support/variants.js";
 import { until } from "../../support/wait.js";
+import { open } from "./open.js";
 import { record } from "./recorder.js";
-
-async function open(options: SessionStoreOptions = {}, nc?: Connection): Promise<SessionStore<Data>> {
-  const connection = nc ?? (await connectCurrent());
-  const store = await SessionStore.open<Data>(connection, { timeout: 30_000, user, ...options });
-  onTestFinished(async () => {
-    await store.close();
-    await connection.close();
-  });
-  return store;
-}
 
 it("the near cache reports hits, misses, what it drops and what it evicts, and the load says that it was cached", async () => {
   const bucket = newBucket();

@@ -1,23 +1,12 @@
 import { channel, tracingChannel } from "node:diagnostics_channel";
-import { SessionStore, type SessionStoreOptions } from "nats-session-store";
 import { expect, inject, it, onTestFinished, vi } from "vitest";
 import { stopClock } from "../../support/clock.js";
-import { type Data, user } from "../../support/stores.js";
-import { type Connection, connectCurrent, newBucket } from "../../support/variants.js";
+import { newBucket } from "../../support/variants.js";
 import { until } from "../../support/wait.js";
+import { open } from "./open.js";
 import { POINTS, record } from "./recorder.js";
 
 const url = new URL(inject("currentServer"));
-
-async function open(options: SessionStoreOptions = {}, nc?: Connection): Promise<SessionStore<Data>> {
-  const connection = nc ?? (await connectCurrent());
-  const store = await SessionStore.open<Data>(connection, { timeout: 30_000, user, ...options });
-  onTestFinished(async () => {
-    await store.close();
-    await connection.close();
-  });
-  return store;
-}
 
 it("the tracing channel reports each operation with handle, outcome and server", async () => {
   const bucket = newBucket();

@@ -16,12 +16,10 @@ import {
   streamState,
   subjectsIn,
 } from "./replies.js";
-import type { Reply } from "./request.js";
+import { EMPTY, type Reply } from "./request.js";
 import type { StreamFacts } from "./stream.js";
 import type { Subjects } from "./subjects.js";
 import { type Write, type WriteAnswer, Writer } from "./writer.js";
-
-const EMPTY = new Uint8Array(0);
 
 /** How long a leader elected a moment ago may take to apply what was acknowledged before, in ms. */
 const CATCH_UP = 500;
@@ -63,7 +61,8 @@ export class Entries {
   /**
    * The entry of a key, or `null` when there is none. A copy may lag behind, also a mirror of a bucket with one
    * replica. So an answer counts when it is not older than what this process knows, and shows a live session, while
-   * the leader is within reach. A tombstone counts where this process knows the session: it may have ended it. Otherwise the leader is asked.
+   * the leader is within reach. A tombstone counts where this process knows the session: it may have ended it.
+   * Otherwise the leader is asked.
    */
   read(key: string, deadline: number, isLive: (entry: Entry) => boolean): Promise<Entry | null> {
     return this.#readDirect(key, deadline).then((entry) => {

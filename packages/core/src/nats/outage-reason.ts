@@ -4,7 +4,7 @@ import { type ApiError, apiError, jetStreamSilent, storesNothing } from "./api-e
 import { DELETED, HeadersToSend } from "./headers.js";
 import type { Mux } from "./mux.js";
 import { answerIn, isNoResponders } from "./replies.js";
-import type { Reason, Reasons, Reply, Request } from "./request.js";
+import { EMPTY, type Reason, type Reasons, type Reply, type Request } from "./request.js";
 import { mismatch } from "./stream.js";
 import { type BucketOptions, type Difference, differences } from "./stream-config.js";
 import type { Subjects } from "./subjects.js";
@@ -14,8 +14,6 @@ const INTERVAL = 100;
 
 /** So many questions in a row a server answers, but no write, before that is taken for a full disk. */
 const ROUNDS = 5;
-
-const EMPTY = new Uint8Array(0);
 
 /** Differences with which the server answers no reads or no writes at all. */
 const STOPPING: ReadonlySet<Difference["field"]> = new Set(["subjects", "sealed", "allow_direct"]);

@@ -34,6 +34,9 @@ export interface Request {
   readonly reasons: Reasons | undefined;
 }
 
+/** The payload of a request that has none, and the value of a tombstone. */
+export const EMPTY = new Uint8Array(0);
+
 /** Receives the answer of a request. */
 export interface Waiter {
   resolve(reply: Reply): void;

@@ -7,7 +7,7 @@ import type { KnownRevisions } from "./known-revisions.js";
 import type { Mux } from "./mux.js";
 import type { OutageReason } from "./outage-reason.js";
 import { ackIn, answerIn, isNoResponders, noLeader, notAnAnswer, tooLarge } from "./replies.js";
-import { AnswerLost, type Reply, type Request, type Waiter } from "./request.js";
+import { AnswerLost, EMPTY, type Reply, type Request, type Waiter } from "./request.js";
 import type { StreamFacts } from "./stream.js";
 import type { Subjects } from "./subjects.js";
 
@@ -24,7 +24,6 @@ export interface Write {
 /** What became of a write: its revision, or `conflict` (another revision is there), or `lost` (unknown). */
 export type WriteAnswer = number | "conflict" | "lost";
 
-const EMPTY = new Uint8Array(0);
 const NO_HEADERS: readonly Header[] = [];
 const EXPECTED_REVISION = "Nats-Expected-Last-Subject-Sequence";
 
