@@ -2,12 +2,17 @@
 // what came out, keeps it in results/ and renews the charts, benchmarks.md and README.md. What is tried with other
 // settings than its own is only printed; a quick run is written to test/.cache/bench.
 // `npm run bench -- --check`: tells which results are older than the code. `-- --readme`: renews the pages from them.
-import { parseArgs } from "node:util";
+import { isDeepStrictEqual, parseArgs } from "node:util";
 import { printReport } from "./harness/report.mjs";
 import { outdated, readResults, writeResult } from "./harness/results.mjs";
 import { areFiguresRenewed, renewFigures } from "./readme/index.mjs";
 import { Servers } from "./servers/index.mjs";
 import { packages } from "./stores.mjs";
+
+/** Runs with other settings that are kept beside that with a benchmark's own: name → benchmark and settings. */
+const larger = {
+  "scale-10m": { benchmark: "scale", given: { sessions: 10_000_000 } },
+};
 
 /** Each benchmark's file, with the defaults of its settings and those that differ in a quick run. */
 const benchmarks = {
@@ -17,8 +22,7 @@ const benchmarks = {
   http: { rounds: 21, seconds: 0.5, quick: { rounds: 2 } },
   store: { rounds: 5, operations: 10_000, sessions: 1000, quick: { rounds: 1, operations: 1000 } },
   races: { quick: {} },
-  scale: { rounds: 5, operations: 2000, sessions: 1_000_000, quick: { rounds: 1, sessions: 20_000 } },
-  shards: {
+  scale: {
     rounds: 5,
     operations: 2000,
     sessions: 1_000_000,
@@ -63,12 +67,13 @@ const { values, positionals } = parseArgs({
 });
 const { quick, profile } = values;
 const known = Object.keys(benchmarks);
+const records = [...known, ...Object.keys(larger)];
 const unknown = positionals.find((name) => !known.includes(name));
 if (unknown !== undefined) fail(`Unknown benchmark "${unknown}". There are ${known.join(", ")}.`);
 const given = Object.fromEntries(numbers.filter((name) => name in values).map((name) => [name, whole(name)]));
 
 if (values.check) await check();
-else if (values.readme) await renewFigures(await readResults({ quick }, known), { quick });
+else if (values.readme) await renewFigures(await readResults({ quick }, records), { quick });
 else await run(positionals.length > 0 ? positionals : known);
 
 async function run(names) {
@@ -81,10 +86,10 @@ async function run(names) {
     try {
       const report = await measure(servers, settings);
       printReport(name, report);
-      // Only what was measured with a benchmark's own settings is worth keeping.
-      if (Object.keys(given).length === 0 && !profile) {
-        await writeResult(name, settings, servers, packages, report);
-        await renewFigures(await readResults({ quick }, known), { quick });
+      const record = recordOf(name);
+      if (record !== undefined && !profile) {
+        await writeResult(record, commandOf(name), settings, servers, packages, report);
+        await renewFigures(await readResults({ quick }, records), { quick });
       }
       if (report.figures.some(({ reached }) => reached === false)) process.exitCode = 1;
     } finally {
@@ -97,15 +102,31 @@ async function run(names) {
   process.exitCode = 1;
 }
 
+/** Where a run is kept: only with settings that another one can be compared with. */
+function recordOf(name) {
+  if (Object.keys(given).length === 0) return name;
+  const isSame = (run) => run.benchmark === name && isDeepStrictEqual(run.given, given);
+  return Object.keys(larger).find((record) => isSame(larger[record]));
+}
+
+function commandOf(name) {
+  const flags = Object.entries(given).map(([setting, value]) => ` --${setting} ${value}`);
+  return ["npm run bench -- ", name, ...flags, ...(quick ? [" --quick"] : [])].join("");
+}
+
 async function check() {
-  const results = await readResults({ quick }, known);
+  const results = await readResults({ quick }, records);
   const old = outdated(results);
   const absent = known.filter((name) => !(name in results));
   const problems = [];
   if (old.length > 0) problems.push(`Measured on other code than there is now: ${old.join(", ")}.`);
   if (absent.length > 0) problems.push(`Never measured: ${absent.join(", ")}.`);
   if (problems.length > 0)
-    problems.push(`\`npm run bench -- ${[...old, ...absent].join(" ")}\` renews them.`);
+    problems.push(
+      ...[...old, ...absent].map(
+        (name) => `\`${results[name]?.command ?? `npm run bench -- ${name}`}\` renews ${name}.`,
+      ),
+    );
   if (!(await areFiguresRenewed(results, { quick }))) {
     problems.push(
       "benchmarks.md, README.md or a chart does not show the results: `npm run bench -- --readme` renews them.",

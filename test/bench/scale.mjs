@@ -1,120 +1,118 @@
-import { readdir, stat } from "node:fs/promises";
-import { join } from "node:path";
-import { startClient } from "./harness/client-process.mjs";
-import { memoryOf } from "./harness/cpu.mjs";
 import { atMost, rounded, told } from "./harness/report.mjs";
 import { median } from "./harness/rounds.mjs";
+import { placeAndReturn, startNats, startRedis, timeStats } from "./scale/parties.mjs";
 
 const FEW = 1000;
 const SIZES = [10_000, 100_000, 1_000_000];
-const MB = 2 ** 20;
 
-/** A server that goes through the files of a million sessions takes longer to start, and a client to get an answer. */
-export const PATIENCE = 120_000;
+/** More are not advised in one stream: beyond that, sessions belong into several buckets. */
+const MOST_OF_ONE_BUCKET = 1_000_000;
 
 /** Operations that are timed, and how many of them in each round: 1 = as many as the settings say. */
-const timed = { load: 1, save: 1, count: 0.1 };
+const timed = { load: 1, save: 1, count: 0.1, signIn: 0.25, listByUser: 0.25 };
 
-/** Issue D: what changes when the sessions on one node become more and more; Redis holds the same. */
-export async function measure(servers, { sessions, rounds, operations, profile }) {
-  const few = await startNats(servers, "few", profile);
-  const many = await startNats(servers, "many", profile);
-  const redis = await startRedis(servers);
-  await few.client.call("fillTo", FEW);
-
-  const medians = {};
-  let last;
-  for (const size of SIZES.filter((size) => size < sessions).concat(sessions)) {
-    const filled = await many.client.call("fillTo", size);
-    await redis?.client.call("fillTo", size);
-    const times = await timeBoth(few.client, many.client, { rounds, operations });
-    medians[named(FEW)] ??= columnsOf(times.few);
-    medians[named(size)] = {
-      ...columnsOf(times.many),
-      "saved/s": Math.round(filled),
-      ...(await placeAndReturn("nats-server", many)),
-      ...(redis && (await placeAndReturn("redis", redis))),
-    };
-    last = { size, times };
-  }
-  await Promise.all([few, many, redis].map((party) => party?.client.stop()));
-  const ratio = (operation) => last.times.many[operation] / last.times.few[operation];
+/** What changes when the sessions on one node become more and more, in one bucket beside Redis and in several. */
+export async function measure(servers, settings) {
+  const { sessions, shards } = settings;
+  const one = await grow(servers, "one bucket", {
+    ...settings,
+    shards: 1,
+    sessions: Math.min(sessions, MOST_OF_ONE_BUCKET),
+    withRedis: true,
+  });
+  const several = await grow(servers, `${shards} buckets`, settings);
   return {
-    medians,
+    medians: { ...one.medians, ...several.medians },
     figures: [
-      atMost(1.3, `latency of load at ${named(last.size)} / at ${named(FEW)}`, ratio("load")),
-      told(`latency of save at ${named(last.size)} / at ${named(FEW)}`, ratio("save")),
-      told(`latency of count() at ${named(last.size)} / at ${named(FEW)}`, ratio("count")),
+      ...one.figures(1.3, (name, value) => told(name, value)),
+      ...several.figures(1.5, (name, value) => atMost(1.5, name, value)),
+      ...memoryFigures(`${shards} buckets`, several.memory),
     ],
     notes: [
-      "latencies are medians of operations one after the other, of sessions from everywhere in the bucket; in each round, on a server of its own, beside those of 1 000 sessions",
+      "latencies are medians of operations one after the other, of sessions from everywhere; in each round, on a server of its own, beside those of 1 000 sessions in as many buckets",
+      "stats: one run of `nats-sessions stats`, with the start of its process",
       "back: from the start of the killed server until a session is loaded and all are counted; Redis with its append-only file",
     ],
   };
 }
 
-async function startNats(servers, bucket, profile) {
-  const server = await servers.start("nats", { timeout: PATIENCE });
-  const settings = { url: server.url, bucket, timeout: PATIENCE };
-  return { server, client: await startClient(bucket, { file: "scale-nats.mjs", settings, profile }) };
-}
+/** Fills a server step by step, and looks at it after each. */
+async function grow(servers, title, { sessions, shards, rounds, operations, profile, withRedis = false }) {
+  const few = await startNats(servers, "few", { shards, profile });
+  const many = await startNats(servers, "many", { shards, profile });
+  const redis = withRedis ? await startRedis(servers) : undefined;
+  await few.client.call("fillTo", FEW);
 
-async function startRedis(servers) {
-  const server = await servers.start("redis-aof");
-  if (!server) return undefined;
+  const medians = {};
+  const memory = {};
+  let last;
+  for (const size of SIZES.filter((size) => size < sessions).concat(sessions)) {
+    console.log(`${title}: ${named(size)}`);
+    const filled = await many.client.call("fillTo", size);
+    await redis?.client.call("fillTo", size);
+    const times = await timeBoth({ few, many }, { rounds, operations });
+    const place = await placeAndReturn(many);
+    medians[`${title}: ${named(FEW)}`] ??= columnsOf(times.few);
+    medians[`${title}: ${named(size)}`] = {
+      ...columnsOf(times.many),
+      "saved/s": Math.round(filled),
+      ...place,
+      ...(redis && (await placeAndReturn(redis))),
+    };
+    memory[size] = (place["nats-server MB"] * 2 ** 20) / size;
+    last = { size: named(size), times };
+  }
+  await Promise.all([few, many, redis].map((party) => party?.stop()));
+
+  const ratio = (operation) => last.times.many[operation] / last.times.few[operation];
+  const nameOf = (what) => `${title}: latency of ${what} at ${last.size} / at ${named(FEW)}`;
   return {
-    server,
-    client: await startClient("redis", { file: "scale-redis.mjs", settings: { url: server.url } }),
+    medians,
+    memory,
+    figures: (mostOfLoad, saves) => [
+      atMost(mostOfLoad, nameOf("load"), ratio("load")),
+      saves(nameOf("save"), ratio("save")),
+      told(nameOf("a sign-in"), ratio("signIn")),
+      told(nameOf("listByUser"), ratio("listByUser")),
+      told(nameOf("count()"), ratio("count")),
+    ],
   };
 }
 
-/** Medians in ms of the operations among few and among many sessions, in turn. */
-async function timeBoth(few, many, { rounds, operations }) {
-  const clients = { few, many };
-  const lists = {
-    few: { load: [], save: [], count: [] },
-    many: { load: [], save: [], count: [] },
-  };
+/** What a session takes, and whether that stays as it is beyond a million. */
+function memoryFigures(title, memory) {
+  const sizes = Object.keys(memory).map(Number);
+  const most = Math.max(...sizes);
+  const figures = sizes.map((size) =>
+    told(`${title}: bytes of memory a session at ${named(size)}`, memory[size]),
+  );
+  if (most <= MOST_OF_ONE_BUCKET) return figures;
+  const name = `${title}: memory a session at ${named(most)} / at ${named(MOST_OF_ONE_BUCKET)}`;
+  return [...figures, atMost(1, name, memory[most] / memory[MOST_OF_ONE_BUCKET])];
+}
+
+/** Medians of the operations among few and among many sessions, in turn: in ms, those of `stats` in s. */
+async function timeBoth(parties, { rounds, operations }) {
+  const medians = { few: {}, many: {} };
   for (const [operation, share] of Object.entries(timed)) {
+    const times = { few: [], many: [] };
     for (let round = 0; round <= rounds; round++) {
-      for (const [name, client] of Object.entries(clients)) {
+      for (const [name, { client }] of Object.entries(parties)) {
         const time = await client.call("time", operation, Math.ceil(operations * share));
-        if (round > 0) lists[name][operation].push(time);
+        if (round > 0) times[name].push(time);
       }
     }
+    for (const name of Object.keys(parties)) medians[name][operation] = median(times[name]);
   }
-  const mediansOf = (times) =>
-    Object.fromEntries(Object.entries(times).map(([operation, list]) => [operation, median(list)]));
-  return { few: mediansOf(lists.few), many: mediansOf(lists.many) };
+  for (const [name, party] of Object.entries(parties)) medians[name].stats = await timeStats(party);
+  return medians;
 }
 
-export function named(size) {
+function columnsOf({ stats, ...times }) {
+  const inMs = Object.entries(times).map(([operation, ms]) => [`${operation} ms`, rounded(ms)]);
+  return { ...Object.fromEntries(inMs), "stats s": rounded(stats) };
+}
+
+function named(size) {
   return `${size.toLocaleString("en").replaceAll(",", " ")} sessions`;
-}
-
-function columnsOf(times) {
-  return Object.fromEntries(Object.entries(times).map(([operation, ms]) => [`${operation} ms`, rounded(ms)]));
-}
-
-/** What a server takes in memory and on disk, and how long it is away when it is killed. */
-async function placeAndReturn(name, { server, client }) {
-  const memory = memoryOf(server.pid) / MB;
-  await server.kill();
-  const disk = (await sizeOf(server.dataDir)) / MB;
-  const start = performance.now();
-  await server.restart();
-  await client.call("isBack");
-  return {
-    [`${name} MB`]: Math.round(memory),
-    [`${name} disk MB`]: Math.round(disk),
-    [`${name} back s`]: rounded((performance.now() - start) / 1000),
-  };
-}
-
-export async function sizeOf(folder) {
-  const files = await readdir(folder, { recursive: true, withFileTypes: true });
-  const sizes = files
-    .filter((file) => file.isFile())
-    .map(async (file) => (await stat(join(file.parentPath, file.name))).size);
-  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
 }

@@ -1,12 +1,12 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { machine, source, versionsOf } from "./machine.mjs";
 
-const kept = new URL("../results/", import.meta.url);
+const recorded = new URL("../results/", import.meta.url);
 const tried = new URL("../../.cache/bench/", import.meta.url);
 
 /** Where records and charts lie; those of a quick run are for a look only. */
 export function resultsFolder({ quick }) {
-  return quick ? tried : kept;
+  return quick ? tried : recorded;
 }
 
 /**
@@ -26,23 +26,25 @@ export function resultsFolder({ quick }) {
  */
 
 /**
- * @param {string} name
+ * @param {string} name of the record
+ * @param {string} command with which it is measured again
  * @param {Record<string, unknown>} settings
  * @param {import("../servers/index.mjs").Servers} servers
  * @param {string[]} packages
  * @param {import("./report.mjs").Report} report
  */
-export async function writeResult(name, { quick, profile: _, ...settings }, servers, packages, report) {
+export async function writeResult(name, command, settings, servers, packages, report) {
+  const { quick, profile: _, ...kept } = settings;
   const folder = resultsFolder({ quick });
   const result = {
     benchmark: name,
-    command: `npm run bench -- ${name}${quick ? " --quick" : ""}`,
+    command,
     date: new Date().toISOString(),
     machine: machine(),
     source: source(),
     versions: { ...servers.versions, ...versionsOf(packages) },
     missing: [...servers.missing],
-    settings,
+    settings: kept,
     ...report,
   };
   await mkdir(folder, { recursive: true });

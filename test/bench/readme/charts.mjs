@@ -7,7 +7,7 @@ export function chartsOf(results) {
   const charts = {};
   if (results.http) charts["http.svg"] = http(results.http);
   if (results.store) charts["store.svg"] = store(results.store);
-  if (results.scale) charts["scale.svg"] = scale(results.scale);
+  if (results.scale) charts["scale.svg"] = scale(results.scale, results["scale-10m"] ?? results.scale);
   if (results.replicas) charts["replicas.svg"] = replicas(results.replicas);
   return charts;
 }
@@ -30,34 +30,40 @@ function store({ medians }) {
   return barChart("Operations per second without HTTP, and the ratio to connect-redis", panels);
 }
 
-function scale({ medians }) {
-  const rows = Object.entries(medians).map(([name, columns]) => [Number(name.replace(/\D/g, "")), columns]);
-  const line = (name, role, column) => ({
+/** One bucket and Redis from the one record, several buckets from that with the most sessions. */
+function scale(usual, largest) {
+  const one = groupsOf(usual.medians).find(([group]) => group === "one bucket");
+  const several = groupsOf(largest.medians).find(([group]) => group !== "one bucket");
+  const line = ([group, rows], role, column, name = group) => ({
     name,
     role,
-    points: rows.filter(([, columns]) => column in columns).map(([size, columns]) => [size, columns[column]]),
+    points: rows
+      .filter(([, columns]) => column in columns)
+      .map(([size, columns]) => [Number(size.replace(/\D/g, "")), columns[column]]),
   });
-  const pair = (title, unit, column) => ({
+  const panel = (title, unit, lines) => ({
     title,
     unit,
-    lines: [
-      line("nats-server", "ours", `nats-server ${column}`),
-      line("Redis", "base", `redis ${column}`),
-    ].filter(({ points }) => points.length > 0),
+    lines: lines.filter(({ points }) => points.length > 0),
   });
+  const latency = (operation, column) =>
+    panel(`${operation}, one after the other`, "ms", [
+      line(several, "ours", column),
+      line(one, "other", column),
+    ]);
+  const place = (title, unit, column) =>
+    panel(title, unit, [
+      line(several, "ours", `nats-server ${column}`),
+      line(one, "other", `nats-server ${column}`),
+      line(one, "base", `redis ${column}`, "Redis"),
+    ]);
   return lineChart("Live sessions on one node", [
-    {
-      title: "Latency, one after the other",
-      unit: "ms",
-      lines: [
-        line("load", "ours", "load ms"),
-        line("save", "base", "save ms"),
-        line("count()", "other", "count ms"),
-      ],
-    },
-    pair("Memory of the server", "MB", "MB"),
-    pair("On disk", "MB", "disk MB"),
-    pair("Back after kill -9", "s", "back s"),
+    latency("Load", "load ms"),
+    latency("Save", "save ms"),
+    latency("Sign-in", "signIn ms"),
+    latency("List of a user", "listByUser ms"),
+    place("Memory of the server", "MB", "MB"),
+    place("Back after kill -9", "s", "back s"),
   ]);
 }
 
