@@ -10,7 +10,7 @@ const root = fileURLToPath(new URL("../../../", import.meta.url));
 const require = createRequire(import.meta.url);
 
 /** The code that the figures are about. */
-const measured = ["packages/core/src", "packages/express/src"];
+const measured = ["packages/core/src", "packages/express/src", "packages/koa/src"];
 
 /** What a machine and its programs are. */
 export function machine() {

@@ -68,7 +68,9 @@ function figuresOf(results, folder) {
   const parts = [`${measuredOn(Object.values(results))} [All tables](${folder}/README.md).`];
   if (http) parts.push(`![Requests per second](${folder}/http.svg)`, httpTable(groupsOf(http.medians)));
   const promised = Object.values(results).flatMap(({ figures }) => figures.filter(({ target }) => target));
-  if (promised.length > 0) parts.push(figuresTable(promised));
+  // The run with more sessions repeats figures of the usual one.
+  const once = promised.filter(({ name }, n) => promised.findIndex((other) => other.name === name) === n);
+  if (once.length > 0) parts.push(figuresTable(once));
   if (races)
     parts.push(
       "What goes wrong when requests of one browser overlap, and two things beside:",
