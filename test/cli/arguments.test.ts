@@ -29,6 +29,7 @@ describe("wrong use ends with 2 and one line that says what was expected", () =>
     [["init", "--max-bytes", "big", "--yes"], /Expected --max-bytes to be a size such as 512MiB or 10GB/],
     [["init", "--persist", "async", "--replicas", "3", "--yes"], /Expected `replicas` to be 1/],
     [["upgrade", "--storage", "memory", "--yes"], /Unknown option --storage/],
+    [["stats", "--interval", "2s"], /Expected --watch with --interval/],
     [["list", "--encryption-key", SECRET], /Expected --encryption-key to be 32 bytes in base64/],
     [
       ["list", "--encryption-key", "k1"],
@@ -72,12 +73,25 @@ it("a bucket that is missing ends with 1, says how to make it, and is not made",
 it("--help describes the program and each command, --version prints the version", async () => {
   const general = await run(["--help"], { bare: true });
   expect([general.code, general.stderr]).toEqual([0, ""]);
-  for (const name of ["list", "show", "end", "watch", "stats", "doctor", "init", "upgrade"]) {
+  for (const name of [
+    "list",
+    "show",
+    "end",
+    "watch",
+    "stats",
+    "audit",
+    "doctor",
+    "init",
+    "upgrade",
+    "migrate",
+  ]) {
     expect(general.stdout).toMatch(new RegExp(`\n  ${name} +`));
     const help = await run([name, "--help"], { bare: true });
     expect(help.code).toBe(0);
     expect(help.stdout).toMatch(new RegExp(`^Usage: nats-sessions ${name} `));
   }
+  expect(await run(["-h"], { bare: true })).toEqual(general);
+  expect((await run(["list", "-h"], { bare: true })).stdout).toMatch(/^Usage: nats-sessions list /);
   expect((await run(["--version"], { bare: true })).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
 });
 

@@ -78,7 +78,10 @@ export const known: SessionStoreOptions = {
   ttl: 1000,
   storage: "memory",
   placement: undefined,
+  resolve: (key, { base, ours, theirs }) => (key === "visits" ? ours + theirs - base : ours),
 };
+const tags = ["ssd"] as const;
+export const placed: SessionStoreOptions = { placement: { cluster: process.env.CLUSTER, tags } };
 // @ts-expect-error a duration is a number of milliseconds
 export const duration: SessionStoreOptions = { ttl: "1h" };
 // @ts-expect-error no such option

@@ -112,3 +112,27 @@ describe("the dependencies of the published packages", () => {
     expect(scripts.map(({ name }) => name)).toEqual([]);
   });
 });
+
+/** The names that the declarations of a package export, by where they come from. */
+async function exportsOf(folder: string): Promise<Map<string, string[]>> {
+  const text = await readFile(join(packages, folder, "dist/index.d.ts"), "utf8");
+  const lists = text.matchAll(/export (?:type )?\{([^}]*)\} from "([^"]+)"/g);
+  return new Map(
+    Array.from(lists, ([, names = "", from = ""]) => [from, names.match(/\w+(?=,|\s*$)/g) ?? []]),
+  );
+}
+
+// A declaration file cannot name a type that only a dependency of a dependency exports (TS2742, with pnpm).
+it.each(["express", "koa"])(
+  "the adapter of %s exports every type that a store of the core takes or gives",
+  async (adapter) => {
+    const core = await exportsOf("core");
+    const names = ["./options.js", "./types.js", "./errors.js", "./store.js"].flatMap(
+      (file) => core.get(file) ?? [],
+    );
+    expect(names.length).toBeGreaterThan(30);
+    const exported = (await exportsOf(adapter)).get("nats-session-store");
+    // The frameworks have a type of their own for the data.
+    expect(names.filter((name) => name !== "SessionData" && !exported?.includes(name))).toEqual([]);
+  },
+);

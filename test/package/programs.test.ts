@@ -140,6 +140,13 @@ const parts: Record<string, readonly [before: string, after: string]> = {
     `assert.equal((await store.get(id)).user, "ada");
     assert.equal((await store.sessions.load(id)).createdAt, (await before.load(id)).createdAt);`,
   ],
+  "packages/core/docs/migrating.md: From connect-redis": [
+    `${given} import { NatsStore } from "connect-nats";`,
+    `await store.set(id, { user: "ada", cookie: { path: "/" } });
+    const { createdAt, expiresAt } = await store.sessions.load(id);
+    assert.equal(expiresAt - createdAt, 43_200_000);
+    assert.equal(await other.load(id), null);`,
+  ],
   "packages/core/docs/scaling.md: Shards": [
     given,
     `await sessions.save(id, { user: "ada" });
@@ -328,6 +335,19 @@ test.each([
   expect((await browser.get("/")).text).toBe("2 visits");
 });
 
+test.each([
+  ["Express", `${express}: connect-nats`, `${express}: connect-nats 3`],
+  ["Koa", `${koa}: koa-session-nats`, `${koa}: koa-session-nats 2`],
+])(
+  "the program of the README for %s ends by itself when it is told to stop",
+  async (_framework, name, stop) => {
+    await using scripts = new Scripts();
+    const app = await serve(scripts, `${listening(programAt(name))} ${programAt(stop)}`);
+    expect((await new Browser(app.url).get("/")).text).toBe("1 visits");
+    expect(await app.stop()).toBe(0);
+  },
+);
+
 test(`${express}: Sign-in runs`, async () => {
   await using scripts = new Scripts();
   const source = `${listening(programAt(`${express}: connect-nats`))}
@@ -347,6 +367,7 @@ test("no program of a page is left out here", () => {
   const run = [
     ...Object.keys(parts),
     `${express}: connect-nats 2`,
+    `${express}: connect-nats 3`,
     "packages/core/docs/operating.md: Give the application an account",
     "packages/core/docs/scaling.md: JetStream domains",
     "packages/core/docs/scaling.md: Another account's JetStream",
@@ -356,6 +377,7 @@ test("no program of a page is left out here", () => {
     `${express}: Errors`,
     `${express}: Sign-in`,
     `${koa}: koa-session-nats`,
+    `${koa}: koa-session-nats 2`,
     `${koa}: Errors`,
     // By test/adapters/sockets.test.ts.
     ...["Socket.IO 4", "ws", "Server-sent events"].map((name) => `packages/core/docs/sockets.md: ${name}`),

@@ -4,14 +4,17 @@ import type { SessionSerializer } from "./format/serializer.js";
 export type { EncryptionKey, EncryptionOptions } from "./format/encryption-keys.js";
 export type { SessionSerializer } from "./format/serializer.js";
 
+// biome-ignore lint/suspicious/noExplicitAny: what a key of the application's data holds
+type KeyValue = any;
+
 /** The three versions of a top-level key of a session; `undefined` = the key is not there. */
 export interface KeyConflict {
   /** As it was loaded. */
-  readonly base: unknown;
+  readonly base: KeyValue;
   /** As this save wants it. */
-  readonly ours: unknown;
+  readonly ours: KeyValue;
   /** As another request has stored it since. */
-  readonly theirs: unknown;
+  readonly theirs: KeyValue;
 }
 
 /**
@@ -215,7 +218,7 @@ export interface SessionStoreOptions {
    * Which servers may hold a new bucket.
    * @default any
    */
-  placement?: { cluster?: string; tags?: string[] } | undefined;
+  placement?: { cluster?: string | undefined; tags?: readonly string[] | undefined } | undefined;
   /**
    * Makes a new bucket publish the headers of each write: the change feed, which `changes()` and `cache` require.
    * Without it a write costs the server about a fifth less.

@@ -53,7 +53,7 @@ export interface ResolvedOptions {
     readonly persist: "sync" | "async" | undefined;
     readonly maxBytes: number | undefined;
     readonly compression: boolean | undefined;
-    readonly placement: { cluster?: string; tags?: string[] } | undefined;
+    readonly placement: SessionStoreOptions["placement"];
   };
 }
 

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { SessionChanges } from "nats-session-store";
 import type { Command, Invocation } from "../command.js";
+import { UsageError } from "../exit.js";
 import type { Values } from "../input/arguments.js";
 import { durationIn } from "../input/units.js";
 import { numberText } from "../output/text.js";
@@ -31,6 +32,8 @@ export const stats: Command = {
 
   check: (values) => {
     durationIn(values, "interval");
+    if (values.has("interval") && !values.has("watch"))
+      throw new UsageError("Expected --watch with --interval");
   },
 
   async run(invocation) {

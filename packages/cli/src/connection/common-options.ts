@@ -41,7 +41,7 @@ export const COMMON_OPTIONS: OptionSpecs = {
   },
   format: { type: "string", value: "FORMAT", help: "form of the output" },
   "no-color": { type: "boolean", help: "no colours (NO_COLOR)" },
-  help: { type: "boolean", help: "this help" },
+  help: { type: "boolean", short: "h", help: "this help, also -h" },
 };
 
 /** The NATS user under the name that the `nats` command line has, where it means no session's user. */

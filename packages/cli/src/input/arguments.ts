@@ -4,6 +4,8 @@ import { UsageError } from "../exit.js";
 /** Declares an option, for parsing and for the help. */
 export interface OptionSpec {
   readonly type: "string" | "boolean";
+  /** One letter that stands for it, after one dash. */
+  readonly short?: string;
   /** Name of the value in the help. */
   readonly value?: string;
   readonly help: string;
@@ -106,7 +108,9 @@ export function splitCommand(
 
 function tokensOf(args: readonly string[], specs: OptionSpecs) {
   const options: NonNullable<ParseArgsConfig["options"]> = {};
-  for (const [name, { type }] of Object.entries(specs)) options[name] = { type };
+  for (const [name, { type, short }] of Object.entries(specs)) {
+    options[name] = short === undefined ? { type } : { type, short };
+  }
   const shielded = args.map((arg) => (HANDLE_WITH_DASH.test(arg) ? SHIELD + arg : arg));
   return parseArgs({ args: shielded, options, strict: false, allowPositionals: true, tokens: true }).tokens;
 }

@@ -24,6 +24,12 @@ export interface ServerTraits {
   readonly domain: string | undefined;
 }
 
+/** Which servers may hold a bucket. */
+interface Placement {
+  readonly cluster?: string | undefined;
+  readonly tags?: readonly string[] | undefined;
+}
+
 /** What the store was asked to make of the bucket. */
 export interface BucketOptions extends ApiOptions {
   readonly bucket: string;
@@ -43,7 +49,7 @@ export interface BucketOptions extends ApiOptions {
     readonly storage: "file" | "memory" | undefined;
     readonly maxBytes: number | undefined;
     readonly compression: boolean | undefined;
-    readonly placement: { cluster?: string; tags?: string[] } | undefined;
+    readonly placement: Placement | undefined;
     readonly persist: "sync" | "async" | undefined;
   };
 }
@@ -208,11 +214,8 @@ function republish(
   return { src: subjects.all, dest: subjects.changes(serverDomain), headers_only: true };
 }
 
-function samePlacement(
-  found: StreamConfig["placement"],
-  asked: { cluster?: string; tags?: string[] },
-): boolean {
-  const sorted = (tags: string[] | undefined) => [...(tags ?? [])].sort().join();
+function samePlacement(found: StreamConfig["placement"], asked: Placement): boolean {
+  const sorted = (tags: readonly string[] | undefined) => [...(tags ?? [])].sort().join();
   return (
     (asked.cluster === undefined || found?.cluster === asked.cluster) &&
     (asked.tags === undefined || sorted(found?.tags) === sorted(asked.tags))
