@@ -1,14 +1,12 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { publint } from "publint";
 import { expect, inject, it, onTestFinished } from "vitest";
+import { packed } from "../support/packed.js";
 import { startApplication } from "./support/sessions.js";
-
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
 /** Runs a command. @returns what it printed */
 async function run(command: string, args: string[], { cwd }: { cwd: string }): Promise<string> {
@@ -25,14 +23,8 @@ it(
   async () => {
     const folder = await mkdtemp(join(tmpdir(), "nats-sessions-"));
     onTestFinished(() => rm(folder, { recursive: true, force: true }));
-    const { packageManager } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8"));
-    const pnpm = String(packageManager).split("+")[0] as string;
-    for (const name of ["core", "cli"]) {
-      const pack = ["exec", "--yes", "--", pnpm, "pack", "--pack-destination", folder];
-      await run("npm", pack, { cwd: join(ROOT, "packages", name) });
-    }
-    const tarballs = (await readdir(folder)).map((file) => join(folder, file));
-    const tarball = await readFile(tarballs.find((file) => file.includes("nats-session-cli")) as string);
+    const { "nats-session-store": core = "", "nats-session-cli": cli = "" } = await packed();
+    const tarball = await readFile(cli);
     const { messages } = await publint({
       pack: { tarball: tarball.buffer.slice(tarball.byteOffset, tarball.byteOffset + tarball.byteLength) },
       strict: true,
@@ -40,7 +32,7 @@ it(
     expect(messages).toEqual([]);
 
     await writeFile(join(folder, "package.json"), JSON.stringify({ private: true }));
-    await run("npm", ["install", "--no-audit", "--no-fund", "--prefer-offline", ...tarballs], {
+    await run("npm", ["install", "--no-audit", "--no-fund", "--prefer-offline", core, cli], {
       cwd: folder,
     });
     const npx = (...args: string[]) =>

@@ -3,13 +3,11 @@ import { cp, mkdir, mkdtemp, readdir, readFile, realpath, rm, symlink, writeFile
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { packAll, run } from "../package/pack.mjs";
+import { run } from "../package/pack.mjs";
+import { packed } from "../support/packed.js";
 
 const here = fileURLToPath(new URL("./", import.meta.url));
 const core = fileURLToPath(new URL("../../packages/core/", import.meta.url));
-
-/** Time to pack the packages, in ms. */
-export const PACKING = 300_000;
 
 interface Manifest {
   readonly name: string;
@@ -35,10 +33,10 @@ export class Projects implements AsyncDisposable {
     private readonly packages: ReadonlyMap<string, string>,
   ) {}
 
-  /** Packs the packages as they would be published, and unpacks them. */
+  /** Unpacks the packages as they would be published. */
   static async open(): Promise<Projects> {
     const folder = await realpath(await mkdtemp(join(tmpdir(), "frameworks-")));
-    const { "nats-session-cli": _, ...tarballs } = await packAll(join(folder, "packed"));
+    const { "nats-session-cli": _, ...tarballs } = await packed();
     const packages = new Map<string, string>();
     for (const [name, tarball] of Object.entries(tarballs)) {
       const unpacked = join(folder, "unpacked", name);

@@ -3,8 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
+import { packed } from "../support/packed.js";
 import { runNode } from "../support/run-program.js";
-import { packAll, run } from "./pack.mjs";
+import { run } from "./pack.mjs";
 
 const yarn = fileURLToPath(new URL("../node_modules/yarn/bin/yarn.js", import.meta.url));
 
@@ -18,14 +19,14 @@ test(
   async () => {
     const folder = await mkdtemp(join(tmpdir(), "engines-"));
     onTestFinished(() => rm(folder, { recursive: true, force: true }));
-    const tarballs = await packAll(join(folder, "packed"));
-    const packed = Object.fromEntries(Object.entries(tarballs).map(([name, path]) => [name, `file:${path}`]));
+    const tarballs = Object.entries(await packed());
+    const packages = Object.fromEntries(tarballs.map(([name, path]) => [name, `file:${path}`]));
     const others = {
       "@nats-io/transport-node": "~3.3.1",
       "express-session": "1.19.0",
       "koa-session": "7.0.2",
     };
-    const manifest = { private: true, dependencies: { ...packed, ...others }, resolutions: packed };
+    const manifest = { private: true, dependencies: { ...packages, ...others }, resolutions: packages };
     await writeFile(join(folder, "package.json"), JSON.stringify(manifest));
     await run(
       process.execPath,

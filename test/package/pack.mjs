@@ -1,4 +1,4 @@
-// Packs the published packages as they would be published. As a program: node pack.mjs <folder>
+// Packs the published packages as they would be published.
 import { spawn } from "node:child_process";
 import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -64,5 +64,3 @@ function env() {
   } = process.env;
   return { ...rest, COREPACK_ENABLE_DOWNLOAD_PROMPT: "0" };
 }
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) await packAll(process.argv[2]);

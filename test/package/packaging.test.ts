@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { packed } from "../support/packed.js";
 import { newBucket } from "../support/variants.js";
 
 const here = fileURLToPath(new URL("./", import.meta.url));
@@ -51,10 +52,7 @@ async function install(name: string, type: "module" | "commonjs", dependencies: 
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "packaging-"));
-  const packed = join(folder, "packed");
-  const { status, stderr } = await run(process.execPath, [join(here, "pack.mjs"), packed], folder);
-  if (status !== 0) throw new Error(`Packing failed:\n${stderr}`);
-  tarballs = (await readdir(packed)).map((file) => join(packed, file));
+  tarballs = Object.values(await packed());
 }, INSTALLING);
 
 afterAll(() => rm(folder, { recursive: true, force: true }));

@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { debianNatsServer, type NatsServer, startNatsServer } from "nats-dev-server";
 import type { TestProject } from "vitest/node";
 
@@ -8,6 +11,8 @@ declare module "vitest" {
     currentVersion: string;
     /** A server of the time before, or nothing where none can be had or wanted. */
     oldServer: string | undefined;
+    /** Where the packages are packed, once for all files. */
+    packedFolder: string;
   }
 }
 
@@ -18,8 +23,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
   project.provide("currentServer", current.url);
   project.provide("currentVersion", current.version);
   project.provide("oldServer", old?.url);
+  const packedFolder = await mkdtemp(join(tmpdir(), "packed-"));
+  project.provide("packedFolder", packedFolder);
   return async () => {
-    await Promise.all([current.stop(), old?.stop()]);
+    await Promise.all([current.stop(), old?.stop(), rm(packedFolder, { recursive: true, force: true })]);
   };
 }
 
