@@ -12,6 +12,9 @@ const names = (count: number, start = "session") => Array.from({ length: count }
 const fill = (store: Store, ids: string[]) => Promise.all(ids.map((id) => store.save(id, { id })));
 const handles = (store: Store, ids: string[]) => ids.map((id) => store.handleOf(id)).sort();
 
+/** The more was overwritten, the longer server 2.10 searches for what is left: each round more than the one before. */
+const roundsOver = ({ ttls }: Variant, count: number) => (ttls ? count : count / 5);
+
 async function collect<T>(list: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];
   for await (const each of list) all.push(each);
@@ -84,11 +87,12 @@ describe.each(variantsAndShards())("a listing over $name", (variant: Variant) =>
     const busy = ids.map(async (id) => {
       while (going) await store.save(id, { n: 1 });
     });
+    const rounds = roundsOver(variant, 50);
     const counts: number[] = [];
-    for (let round = 0; round < 50; round++) counts.push((await collect(store.handles())).length);
+    for (let round = 0; round < rounds; round++) counts.push((await collect(store.handles())).length);
     going = false;
     await Promise.all(busy);
-    expect(counts).toEqual(Array(50).fill(4));
+    expect(counts).toEqual(Array(rounds).fill(4));
   });
 
   it("leaves out what was destroyed or has expired, which `count()` may count", async () => {
@@ -195,7 +199,7 @@ describe.each(variantsAndShards())("clear over $name", (variant: Variant) => {
 
   it("ends sessions that are written without a pause", async () => {
     const store = await stores.open();
-    for (let round = 0; round < 15; round++) {
+    for (let round = 0; round < roundsOver(variant, 15); round++) {
       let going = true;
       const ids = names(3);
       const begun = await Promise.all(ids.map((id) => store.save(id, { n: 0 })));
