@@ -10,6 +10,8 @@ export const shared: InlineConfig = {
   execArgv: [quiet],
   env: { NODE_OPTIONS: quiet },
   retry: 0,
+  // What is built is loaded as an application loads it, not module by module through vite.
+  server: { deps: { external: [/\/(packages|examples)\/.*\/dist\//] } },
 };
 
 export default defineConfig({
