@@ -1,5 +1,6 @@
 import { configDefaults, defineConfig } from "vitest/config";
 import type { InlineConfig } from "vitest/node";
+import { LongestFirst } from "./support/longest-first.js";
 
 /** The binary that comes through npm has a fault of which the store warns, in each process. */
 const quiet = "--disable-warning=NATS_SESSION_SERVER_FAULT";
@@ -18,8 +19,9 @@ export default defineConfig({
   test: {
     ...shared,
     include: ["**/*.test.ts"],
-    // Most tests wait for servers and for time: two at once take little more than one.
-    maxWorkers: 2,
+    // Most tests wait for servers and for time, also where there are few processors.
+    maxWorkers: 4,
+    sequence: { sequencer: LongestFirst },
     // They take minutes: `npm run test:system` runs them, and longer forms of the other fault tests.
     exclude: [
       ...configDefaults.exclude,
