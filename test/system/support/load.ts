@@ -4,14 +4,17 @@ import { answered } from "../../support/answered.js";
 import { randomFrom, seed } from "../../support/random.js";
 import type { Connection } from "../../support/variants.js";
 import { until } from "../../support/wait.js";
+import { rounds } from "./expectations.js";
 import { type Failure, type Log, type Operation, Worker } from "./worker.js";
 
 /** Sessions of each store's own, and sessions that all stores change at the same time. */
 const OWN = 6;
 const SHARED = 3;
 
-/** Between two operations of a worker, and after one that failed, in ms. */
-const PAUSE = 2;
+/** Between two operations of a worker, in ms: in the short form other tests need the processors too. */
+const PAUSE = rounds(5, 2);
+
+/** After an operation that failed, in ms. */
 const PAUSE_AFTER_FAILURE = 20;
 
 /** What workers do to a few sessions, over and over, until they are stopped. */
