@@ -99,7 +99,7 @@ app.use((error, req, res, next) => {
 
 const server = app.listen(PORT, () => console.log(`http://127.0.0.1:${server.address().port}`));
 process.on("SIGTERM", () => {
-  server.close(() => store.close().then(() => nc.drain()));
+  server.close(() => store.close().then(() => nc.close()));
   server.closeAllConnections(); // the event streams have no end of their own
 });
 

@@ -57,4 +57,4 @@ const SIGN_IN = `<form method="post" action="/sign-in"><input name="user" placeh
 <input name="password" type="password" placeholder="Password"><button>Sign in</button></form>`;
 
 const server = app.listen(PORT, () => console.log(`http://127.0.0.1:${server.address().port}`));
-process.on("SIGTERM", () => server.close(() => store.close().then(() => nc.drain())));
+process.on("SIGTERM", () => server.close(() => store.close().then(() => nc.close())));

@@ -339,12 +339,16 @@ test.each([
   ["Express", `${express}: connect-nats`, `${express}: connect-nats 3`],
   ["Koa", `${koa}: koa-session-nats`, `${koa}: koa-session-nats 2`],
 ])(
-  "the program of the README for %s ends by itself when it is told to stop",
+  "the program of the README for %s ends by itself when it is told to stop, though no server answers",
   async (_framework, name, stop) => {
     await using scripts = new Scripts();
-    const app = await serve(scripts, `${listening(programAt(name))} ${programAt(stop)}`);
-    expect((await new Browser(app.url).get("/")).text).toBe("1 visits");
+    const program = `${listening(programAt(name))} ${programAt(stop)}`;
+    const [app, other] = [await serve(scripts, program), await serve(scripts, program)];
+    for (const { url } of [app, other]) expect((await new Browser(url).get("/")).text).toBe("1 visits");
     expect(await app.stop()).toBe(0);
+    await server.pause();
+    const code = await other.stop().finally(() => server.resume());
+    expect(code).toBe(0);
   },
 );
 

@@ -20,7 +20,7 @@ await start(name, async () => {
     ending,
     async close() {
       await store.close();
-      await nc.drain();
+      await nc.close();
     },
   });
 });
