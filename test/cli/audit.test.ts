@@ -1,4 +1,5 @@
 import { jetstreamManager } from "@nats-io/jetstream";
+import { startNatsServer } from "nats-dev-server";
 import { expect, it, onTestFinished } from "vitest";
 import { saveBriefly } from "../support/stores.js";
 import { until } from "../support/wait.js";
@@ -226,4 +227,24 @@ it("a stream on the change feed itself is no trail: the server refuses what sess
   // It names the revision that it builds on, which the stream compares with its own numbers.
   const { state } = await streams.info(name, { subjects_filter: `session-changes.${bucket}.s.>` });
   expect(state.messages).toBe(0);
+});
+
+it("audit ends with 3 where no JetStream answers, and with 1 where the account may not use the trail", async () => {
+  const users = '{ user: "audit", password: "pw", permissions: { publish: ["x"], subscribe: ["_INBOX.>"] } }';
+  await using server = await startNatsServer({
+    jetstream: false,
+    config: `authorization { users: [ { user: "app", password: "pw" }, ${users} ] }`,
+  });
+  const audit = (user: string) =>
+    run(["audit", "--server", server.url, "--nats-user", user, "--password", "pw"]);
+  expect(await audit("app")).toMatchObject({
+    code: 3,
+    stderr: expect.stringMatching(/^nats-sessions: The audit trail cannot be reached: .*Tried: 127/),
+  });
+  expect(await audit("audit")).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(
+      /^nats-sessions: The account may not use the audit trail: .*STREAM\.INFO\.session-audit-sessions/,
+    ),
+  });
 });

@@ -88,6 +88,30 @@ it("upgrade prints what it would change and why, changes it, and then has nothin
   await store.close();
 });
 
+it("upgrade gives a bucket no more replicas than its server can keep", async () => {
+  const { bucket } = await startApplication();
+  const { code, stderr } = await run(["upgrade", "--bucket", bucket, "--replicas", "3", "--yes"]);
+  expect(stderr).toMatch(/num_replicas is 1, expected 3 \(asked for by `replicas`, which needs a cluster\)/);
+  expect(code).toBe(1);
+  expect((await (await streams()).info(`KV_${bucket}`)).config.num_replicas).toBe(1);
+});
+
+it("every command names upgrade where the bucket does not fit", async () => {
+  const bucket = newBucket();
+  await (await streams()).add({
+    name: `KV_${bucket}`,
+    subjects: [`$KV.${bucket}.>`],
+    max_msgs_per_subject: 5,
+  });
+  for (const command of [["list"], ["stats"], ["end", "--all", "--yes"]]) {
+    const { code, stderr } = await run([...command, "--bucket", bucket]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(
+      /does not fit: .*ERR_SESSION_BUCKET_MISMATCH\)\. See: nats-sessions upgrade --dry-run\n$/,
+    );
+  }
+});
+
 it("upgrade does not touch a bucket that cannot be changed in place, or is missing", async () => {
   const bucket = newBucket();
   await (await streams()).add({

@@ -1,6 +1,8 @@
 import { jetstreamManager } from "@nats-io/jetstream";
 import { startNatsCluster, startNatsServer } from "nats-dev-server";
+import type { StreamReport } from "nats-session-store/admin";
 import { expect, it, onTestFinished } from "vitest";
+import { checkReplicas } from "../../packages/cli/src/doctor/bucket-checks.js";
 import { newBucket } from "../support/variants.js";
 import { until } from "../support/wait.js";
 import { jsonOf, linesOf, run } from "./support/program.js";
@@ -167,6 +169,15 @@ it("doctor tells the leader and the copies of a bucket in a cluster, and warns w
     "the copy to be missed",
     async () => (await diagnose(common)).of("replicas")?.status === "warning",
   );
+});
+
+it("doctor finds copies critical that a server without a cluster cannot keep", () => {
+  const report = { cluster: undefined, isMirror: false } as StreamReport;
+  expect(checkReplicas({ ...report, replicas: 1 }).status).toBe("ok");
+  expect(checkReplicas({ ...report, replicas: 3 })).toMatchObject({
+    status: "critical",
+    text: expect.stringContaining("nats-sessions upgrade --replicas 1"),
+  });
 });
 
 it("doctor's first line is the one that monitoring systems show", async () => {

@@ -122,6 +122,11 @@ const HINTS: { readonly [code in SessionErrorCode]?: string } = {
   ERR_SESSION_NO_FEED: "The bucket has no change feed; nats-sessions upgrade adds it",
 };
 
+/** What a person at the command line can do about it. */
+const NEXT: { readonly [code in SessionErrorCode]?: string } = {
+  ERR_SESSION_BUCKET_MISMATCH: ". See: nats-sessions upgrade --dry-run",
+};
+
 /** One line. What the client said of a failed connection is the cause of the store's error. */
 function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
@@ -132,8 +137,8 @@ function messageOf(error: unknown): string {
   );
   const code = error instanceof SessionStoreError ? ` (${error.code})` : "";
   const text = isKnown ? error.message : `${error.name}: ${error.message}`;
-  const hint = error instanceof SessionStoreError ? HINTS[error.code] : undefined;
-  return `${hint ?? text.replace(/\.$/, "") + more}${code}`;
+  const [hint, next = ""] = error instanceof SessionStoreError ? [HINTS[error.code], NEXT[error.code]] : [];
+  return `${hint ?? text.replace(/\.$/, "") + more}${code}${next}`;
 }
 
 function names(): string {

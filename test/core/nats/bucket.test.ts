@@ -264,6 +264,17 @@ describe.each(variants())("the bucket over $name", (variant: Variant) => {
     await expect(open({ bucket, replicas: 3 })).rejects.toThrow(/num_replicas is 1, expected 3.*`replicas`/);
   });
 
+  it("is given no more replicas where there is no cluster: its server could not open it when it starts again", async () => {
+    const bucket = await make();
+    const opening = open({ bucket, replicas: 3, updateBucket: true });
+    await expect(opening).rejects.toMatchObject({
+      code: MISMATCH,
+      message: expect.stringMatching(/num_replicas is 1, expected 3 .*needs a cluster.* use another bucket/),
+    });
+    expect((await configOf(bucket)).num_replicas).toBe(1);
+    await works(bucket);
+  });
+
   describe("with `updateBucket`", () => {
     it("gets the change feed and nothing else, or keeps the one it has", async () => {
       const bucket = await make({ description: "mine" });

@@ -1,5 +1,6 @@
 import { Recorder } from "../audit/recorder.js";
 import { type AuditEvent, type AuditRecord, AuditTrail } from "../audit/trail.js";
+import { trailError } from "../audit/trail-error.js";
 import type { Command, Invocation } from "../command.js";
 import { UsageError } from "../exit.js";
 import type { Values } from "../input/arguments.js";
@@ -52,9 +53,14 @@ export const audit: Command = {
   async run(invocation) {
     const { values, connection } = invocation;
     const stream = values.text("stream") ?? defaultStream(invocation);
-    const trail = await AuditTrail.of(await connection.nats(), stream, connection.api);
-    if (values.has("record")) await record(invocation, trail, stream);
-    else await show(invocation, trail);
+    const nc = await connection.nats();
+    try {
+      const trail = await AuditTrail.of(nc, stream, connection.api);
+      if (values.has("record")) await record(invocation, trail, stream);
+      else await show(invocation, trail);
+    } catch (error) {
+      throw trailError(error, connection.servers);
+    }
   },
 };
 

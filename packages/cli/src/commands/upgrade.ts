@@ -63,7 +63,7 @@ function requireFixable({ differences }: BucketPlan, bucket: string): void {
       `${field} is ${settingText(field, found)}, expected ${settingText(field, wanted)} (${why})`,
   );
   throw new CommandError(
-    `The bucket "${bucket}" cannot be changed in place: ${texts.join("; ")}. Use another bucket`,
+    `The bucket "${bucket}" cannot be changed in place: ${texts.join("; ")}. Use another bucket, or other options`,
   );
 }
 

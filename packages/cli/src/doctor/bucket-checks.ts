@@ -39,6 +39,10 @@ export function checkReplicas({ cluster, replicas, isMirror }: StreamReport): Fi
   const metrics = [{ name: "replicas", help: "Copies of the bucket", value: replicas }];
   if (isMirror)
     return { check, status: "critical", text: "the bucket is a mirror: it takes no writes", metrics };
+  if (!cluster && replicas > 1) {
+    const text = `${replicas} copies on a server without a cluster, which cannot open the bucket when it starts again: nats-sessions upgrade --replicas 1`;
+    return { check, status: "critical", text, metrics };
+  }
   if (!cluster) {
     return {
       check,

@@ -41,14 +41,15 @@ export async function planBucket(
   deadline: number,
 ): Promise<BucketPlan> {
   const server = traitsOf(nc);
-  const found = await find(nc, subjects, deadline).catch((error) => {
+  const stream = await find(nc, subjects, deadline).catch((error) => {
     throw managementError(error, subjects);
   });
-  if (!found) {
+  if (!stream) {
     const config = newBucketConfig(options, subjects, server);
     return { exists: false, config: { ...config }, differences: [], lacksFeed: false, changes: [] };
   }
-  const list = differences(found, options, subjects, server.ttls);
+  const { config: found, isClustered } = stream;
+  const list = differences(found, options, subjects, server.ttls, isClustered);
   const lacksFeed = !found.republish && options.republish;
   const changes =
     list.length > 0 || lacksFeed ? changesIn(found, fixedConfig(found, list, options, subjects, server)) : [];

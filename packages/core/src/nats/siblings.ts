@@ -51,7 +51,7 @@ async function shardOfBucket(
   deadline: number,
 ): Promise<{ readonly shard: Shard | undefined } | undefined> {
   try {
-    const config = await find(nc, subjects, deadline);
+    const config = (await find(nc, subjects, deadline))?.config;
     return config && { shard: shardIn(config.metadata) };
   } catch (cause) {
     const error = managementError(cause, subjects);

@@ -106,12 +106,16 @@ export function maxTtlIn(found: StreamConfig, { maxTtl }: BucketOptions): number
   return found.max_age > 0 ? Math.min(wanted, Math.floor(found.max_age / 1e6)) : wanted;
 }
 
-/** In what an existing bucket differs from what sessions need and from what the caller asked for. */
+/**
+ * In what an existing bucket differs from what sessions need and from what the caller asked for.
+ * @param isClustered whether the bucket lies in a cluster
+ */
 export function differences(
   found: StreamConfig,
   options: BucketOptions,
   subjects: Subjects,
   serverHasTtls = found.allow_msg_ttl === true,
+  isClustered = true,
 ): Difference[] {
   const { asked } = options;
   const ttls = found.allow_msg_ttl === true;
@@ -153,12 +157,21 @@ export function differences(
   // without a TTL per message, keep every session for ever.
   const wanted = maxAgeFor(maxTtlIn(found, options), serverHasTtls);
   const isEnough = found.max_age === 0 ? ttls : found.max_age >= Math.round(maxTtlIn(found, options) * 1e6);
-  if (!isEnough) differs("max_age", wanted, "the bucket's TTL (ns) must cover `maxTtl`");
+  if (!isEnough) {
+    const why =
+      found.max_age === 0
+        ? "without a TTL (ns) the bucket would keep every session for ever"
+        : "the bucket's TTL (ns) must cover `maxTtl`";
+    differs("max_age", wanted, why);
+  }
   if (found.max_bytes > 0 && found.discard !== "new") {
     differs("discard", "new", "a full bucket must refuse new sessions rather than drop live ones");
   }
   if (asked.replicas !== undefined && found.num_replicas !== asked.replicas) {
-    differs("num_replicas", asked.replicas, "asked for by `replicas`");
+    // A server alone accepts more than one, and then cannot open the bucket when it starts again (error 10074).
+    const isPossible = isClustered || asked.replicas === 1;
+    const why = `asked for by \`replicas\`${isPossible ? "" : ", which needs a cluster"}`;
+    differs("num_replicas", asked.replicas, why, isPossible);
   }
   if (asked.storage !== undefined && found.storage !== asked.storage) {
     differs("storage", asked.storage, "asked for by `storage`", false);

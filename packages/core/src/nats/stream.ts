@@ -1,4 +1,9 @@
-import { type JetStreamManager, jetstreamManager, type StreamConfig } from "@nats-io/jetstream";
+import {
+  type JetStreamManager,
+  jetstreamManager,
+  type StreamConfig,
+  type StreamInfo,
+} from "@nats-io/jetstream";
 import { SessionStoreError } from "../errors.js";
 import type { NatsConnectionLike } from "../types.js";
 import { now, sleep } from "../util/timers.js";
@@ -31,6 +36,13 @@ export interface StreamFacts {
   readonly maxTtl: number;
   /** Largest entry in bytes, headers included; -1 = as the server allows. */
   readonly maxMessageSize: number;
+}
+
+/** The bucket's stream as the server has it. */
+export interface FoundStream {
+  readonly config: StreamConfig;
+  /** Whether it lies in a cluster, so that there can be more than one copy of it. */
+  readonly isClustered: boolean;
 }
 
 /** Receives what the opening of a bucket finds. */
@@ -102,13 +114,18 @@ export async function find(
   nc: NatsConnectionLike,
   subjects: Subjects,
   deadline: number,
-): Promise<StreamConfig | undefined> {
+): Promise<FoundStream | undefined> {
   try {
-    return (await manage(nc, subjects, deadline, (streams) => streams.info(subjects.stream))).config;
+    return foundIn(await manage(nc, subjects, deadline, (streams) => streams.info(subjects.stream)));
   } catch (error) {
     if (serverErrorCode(error) === STREAM_NOT_FOUND) return undefined;
     throw error;
   }
+}
+
+/** A server alone names a leader, itself, and no cluster. */
+function foundIn({ config, cluster }: StreamInfo): FoundStream {
+  return { config, isClustered: cluster?.name !== undefined };
 }
 
 async function create(
@@ -116,7 +133,7 @@ async function create(
   options: BucketOptions,
   subjects: Subjects,
   deadline: number,
-): Promise<StreamConfig> {
+): Promise<FoundStream> {
   if (!options.createBucket) {
     throw new SessionStoreError(
       "ERR_SESSION_BUCKET_MISSING",
@@ -125,7 +142,7 @@ async function create(
   }
   const config = { ...newBucketConfig(options, subjects, traitsOf(nc)), name: subjects.stream };
   try {
-    return (await manage(nc, subjects, deadline, (streams) => streams.add(config))).config;
+    return foundIn(await manage(nc, subjects, deadline, (streams) => streams.add(config)));
   } catch (error) {
     if (!TAKEN.has(serverErrorCode(error))) throw error;
     // Another process was faster, perhaps with other options; its bucket is checked like any other.
@@ -142,14 +159,14 @@ async function create(
 
 async function fix(
   nc: NatsConnectionLike,
-  found: StreamConfig,
+  { config: found, isClustered }: FoundStream,
   options: BucketOptions,
   subjects: Subjects,
   deadline: number,
   on: OpeningListener,
 ): Promise<StreamConfig> {
   const server = traitsOf(nc);
-  const list = differences(found, options, subjects, server.ttls);
+  const list = differences(found, options, subjects, server.ttls, isClustered);
   const problems = list.filter(({ optional }) => !optional);
   const final = problems.filter(({ fixable }) => !fixable);
   const lacksFeed = !found.republish && options.republish;
@@ -167,7 +184,7 @@ async function fix(
     streams.update(subjects.stream, wanted),
   );
   // A server that does not know a field drops it silently.
-  const left = differences(config, options, subjects, server.ttls);
+  const left = differences(config, options, subjects, server.ttls, isClustered);
   if (left.length > 0) throw mismatch(subjects, left, false);
   return config;
 }
