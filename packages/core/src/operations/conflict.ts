@@ -49,9 +49,9 @@ export async function reconcile<T extends object>(
  * Merges theirs into ours. Gives ours itself where nothing is taken from theirs. All three are read from their
  * bytes: the caller's objects may change meanwhile.
  */
-export async function mergeContents<T extends object>(
+async function mergeContents<T extends object>(
   context: Context,
-  { ours, base, theirs, mayIncludeOurs }: Pick<Conflict<T>, "ours" | "base" | "theirs" | "mayIncludeOurs">,
+  { ours, base, theirs, mayIncludeOurs }: Conflict<T>,
   deadline: number,
 ): Promise<Content<T>> {
   const read = (value: Uint8Array) => deserializeData<Record<string, unknown>>(context, value, deadline);

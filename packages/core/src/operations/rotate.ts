@@ -8,7 +8,7 @@ import type { RotateOptions, SaveResult } from "../types.js";
 import { gone, merges, type OperationContext } from "../util/channels.js";
 import { now } from "../util/timers.js";
 import { serializeData, userIn } from "./application.js";
-import { type Content, mergeContents, reconcile } from "./conflict.js";
+import { type Content, reconcile } from "./conflict.js";
 import { contention } from "./contention.js";
 import { destroySession } from "./destroy.js";
 import { follow } from "./follow.js";
@@ -130,14 +130,9 @@ async function rotate<T extends object>(
     let from: Current | null = isUsable ? { handle, session: storedOf(record) } : await current();
     for (; from; from = await current()) {
       const { session: old } = from;
-      const isKnown = old === storedOf(record);
-      const theirs = old.value;
-      const sides = { ours, base, theirs, mayIncludeOurs: false };
-      const content: Content<T> = isKnown
-        ? base === theirs
-          ? ours
-          : await mergeContents(context, sides, deadline)
-        : await reconcile(context, { ...sides, onConflict: options.onConflict }, deadline);
+      const { onConflict } = options;
+      const sides = { ours, base, theirs: old.value, mayIncludeOurs: false, onConflict };
+      const content: Content<T> = await reconcile(context, sides, deadline);
       const isMoved = from.handle !== handle;
       const before = isMoved ? undefined : old.metadata.membership;
       const metadata = await store(content, old, before);

@@ -8,7 +8,7 @@ import type { SaveOptions, SaveResult } from "../types.js";
 import { created, gone as goneChannel, merges, type OperationContext } from "../util/channels.js";
 import { now, sleep } from "../util/timers.js";
 import { serializeData, userIn } from "./application.js";
-import { type Content, mergeContents, reconcile } from "./conflict.js";
+import { type Content, reconcile } from "./conflict.js";
 import { heldUp } from "./contention.js";
 import { destroySession } from "./destroy.js";
 import { anyGround, NOTHING_THERE, recalledGround } from "./ground.js";
@@ -117,11 +117,11 @@ function prepare<T extends object>(
   progress: Progress<T>,
   mayExist: boolean,
 ): Promise<void> | undefined {
-  const { record, base, ours, deadline } = plan;
+  const { record, base, ours, onConflict, deadline } = plan;
   if (base && record && base !== storedOf(record).value) {
-    // An earlier merge took something from the other side that the holder of these data never saw.
-    const sides = { ours, base, theirs: storedOf(record).value, mayIncludeOurs: false };
-    return mergeContents(context, sides, deadline).then((content) => {
+    // A merge or a touch has met what another request has stored, and the holder of these data never saw.
+    const sides = { ours, base, theirs: storedOf(record).value, mayIncludeOurs: false, onConflict };
+    return reconcile(context, sides, deadline).then((content) => {
       progress.content = content;
     });
   }
