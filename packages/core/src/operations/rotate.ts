@@ -93,12 +93,14 @@ async function rotate<T extends object>(
         revision = answer;
         return metadata;
       }
-      // Only this operation knows the new id. So what is there is its own earlier write, or the id was taken before.
+      // Only this operation knows the new id. So what is there is its own earlier write, perhaps ended since with the
+      // user's other sessions, or the id was taken before.
       const found = await sessions.readCurrent(newHandle, deadline);
       if (found.session && isWritten(found.session, { value, metadata })) {
         revision = found.revision;
         return metadata;
       }
+      if (revision > 0 && !found.session) return undefined;
       if (answer === "conflict" || found.revision !== revision) throw taken();
       if (now() > deadline) throw contention();
     }
@@ -134,6 +136,8 @@ async function rotate<T extends object>(
       const sides = { ours, base, theirs: old.value, mayIncludeOurs: false, onConflict };
       const content: Content<T> = await reconcile(context, sides, deadline);
       const isMoved = from.handle !== handle;
+      // The session that was moved has kept its place among the user's sessions: this one gets another.
+      if (isMoved) membership.rollback();
       const before = isMoved ? undefined : old.metadata.membership;
       const metadata = await store(content, old, before);
       if (!metadata) break;
