@@ -66,29 +66,43 @@ export class Lifecycle {
     );
   }
 
-  /** Runs an operation. One that finds the bucket missing creates it, where it may, and begins again in it. */
+  /** Runs an operation. One that finds a bucket missing creates it, where it may, and begins again in it. */
   run<R>(operation: Operation<R>, deadline = this.deadline()): Promise<R> {
     if (this.#closed) return Promise.reject(closed());
     this.#running++;
     return this.#start(operation, deadline).then(this.#ended as (result: R) => R, (error) => {
       if (!this.#isMissing(error)) return this.#failed(error);
-      return this.#openFirst(operation, deadline).then(this.#ended as (result: R) => R, this.#failed);
+      return this.#openFirst(operation, deadline, true).then(this.#ended as (result: R) => R, this.#failed);
     });
   }
 
   /**
    * Runs a listing, batch by batch. It is under way for as long as its reader takes; only its reads count as running.
+   * One that fails before it has given anything may begin again; later it would leave out what follows.
    * @param list is given what makes the deadline of each batch
    */
   async *batches<B>(
     list: (deadline: () => number) => AsyncGenerator<B>,
     name?: OperationName,
   ): AsyncGenerator<B, undefined> {
-    const batches = list(() => this.deadline());
+    const begin = () => list(() => this.deadline());
+    let batches = begin();
+    let hasGiven = false;
+    let failure: unknown;
+    const next = async () => {
+      if (failure) throw failure;
+      try {
+        return await batches.next();
+      } catch (error) {
+        if (hasGiven) failure = error;
+        else batches = begin();
+        throw error;
+      }
+    };
     for (;;) {
-      const next = () => batches.next();
       const { value, done } = await (name ? this.operate(name, undefined, next) : this.run(next));
       if (done) return;
+      hasGiven = true;
       yield value;
     }
   }
@@ -136,8 +150,13 @@ export class Lifecycle {
     }
   }
 
-  async #openFirst<R>(operation: (deadline: number) => Promise<R>, deadline: number): Promise<R> {
-    const opening = this.#buckets.open(deadline).then(() => this.#parts.open(deadline));
+  /** @param isMissing whether a bucket is said to be missing */
+  async #openFirst<R>(
+    operation: (deadline: number) => Promise<R>,
+    deadline: number,
+    isMissing = false,
+  ): Promise<R> {
+    const opening = this.#buckets.open(deadline, isMissing).then(() => this.#parts.open(deadline));
     await this.#orClosed(opening);
     return operation(deadline);
   }

@@ -100,7 +100,7 @@ export class Bucket {
     );
   }
 
-  /** Whether it was open and is not there any more, as far as is known. */
+  /** Whether it was open and is said not to be there any more. */
   get isMissing(): boolean {
     return this.#isMissing;
   }
@@ -113,8 +113,10 @@ export class Bucket {
   /**
    * Opens the bucket where it is not open.
    * @param deadline ms of `now()`: how long this caller waits for the opening, which it shares with others
+   * @param isMissing looks for the bucket again, because one is said to be missing
    */
-  async open(deadline: number): Promise<void> {
+  async open(deadline: number, isMissing = false): Promise<void> {
+    if (isMissing) this.#isMissing = true;
     if (this.isOpen) return;
     await within(deadline, this.#opening.run(), () =>
       unavailable(`the bucket${this.#subjects.where} was not opened in time`),
@@ -167,15 +169,11 @@ export class Bucket {
   }
 
   async #open(): Promise<void> {
-    const { createBucket, timeout } = this.#options;
-    if (createBucket && this.#isMissing) {
-      await sleep(Math.max(0, this.#createdAt + CREATION_INTERVAL - now()));
-    }
-    const deadline = now() + timeout;
+    const deadline = now() + this.#options.timeout;
     const nc = await this.#link.connect(deadline);
     const wasOpen = this.#opened !== undefined;
     const on = {
-      missing: (deadline: number) => this.#mayCreate(nc, deadline),
+      missing: () => this.#beforeCreation(nc, deadline),
       created: () => {
         this.#createdAt = now();
         this.#known.clear();
@@ -189,6 +187,13 @@ export class Bucket {
     this.#isMissing = false;
     this.#opened = this.#withFacts(nc, this.#link.muxOn(nc), facts);
     for (const watch of this.#watches) this.#renew(watch);
+  }
+
+  /** Rejects where the bucket must not be created. */
+  async #beforeCreation(nc: NatsConnectionLike, deadline: number): Promise<void> {
+    await sleep(Math.max(0, this.#createdAt + CREATION_INTERVAL - now()));
+    await this.#mayCreate(nc, deadline);
+    if (this.#closed) throw new SessionStoreError("ERR_SESSION_CLOSED", "The session store was closed.");
   }
 
   #withFacts(nc: NatsConnectionLike, mux: Mux, facts: StreamFacts): Opened {

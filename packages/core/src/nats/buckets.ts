@@ -100,13 +100,18 @@ export class Buckets {
   }
 
   /**
-   * Opens the buckets that are not open.
+   * Opens the buckets that are not open. One that went missing later is left to `#onMissing`.
    * @param deadline ms of `now()`: how long this caller waits for the opening, which it shares with others
+   * @param isMissing looks for all of them again, because one is said to be missing
    */
-  async open(deadline: number): Promise<void> {
-    await this.#first.open(deadline);
+  async open(deadline: number, isMissing = false): Promise<void> {
+    if (this.#wasOpen && !isMissing) {
+      await Promise.all(this.all.map((bucket) => bucket.isMissing || bucket.open(deadline)));
+      return;
+    }
+    await this.#first.open(deadline, isMissing);
     if (this.#isSole) return;
-    await Promise.all(this.all.map((bucket) => bucket.open(deadline)));
+    await Promise.all(this.all.map((bucket) => bucket.open(deadline, isMissing)));
     this.#wasOpen = true;
   }
 

@@ -48,7 +48,7 @@ export interface FoundStream {
 /** Receives what the opening of a bucket finds. */
 export interface OpeningListener {
   /** The bucket is missing. Rejects where it must not be created. */
-  missing(deadline: number): Promise<void>;
+  missing(): Promise<void>;
   /** The bucket was missing and has been created. */
   created(): void;
   /** The bucket can be used as it is, but lacks what the server could do for it. */
@@ -88,7 +88,7 @@ export async function openStream(
   try {
     let found = await find(nc, subjects, deadline);
     if (!found) {
-      await on.missing(deadline);
+      await on.missing();
       found = await create(nc, options, subjects, deadline);
       on.created();
     }
