@@ -1,6 +1,6 @@
 import { ChangeFeed } from "./changes/feed.js";
 import { SessionWatch } from "./changes/watch.js";
-import type { Context, StoredSession } from "./context.js";
+import type { Context } from "./context.js";
 import { NearCache } from "./entries/near-cache.js";
 import { ReadYourWrites } from "./entries/read-your-writes.js";
 import { Sessions } from "./entries/sessions.js";
@@ -25,7 +25,7 @@ export interface Assembly {
   readonly context: StoreContext;
   readonly lifecycle: Lifecycle;
   readonly feed: ChangeFeed;
-  readonly cache: NearCache<StoredSession> | undefined;
+  readonly cache: NearCache | undefined;
   readonly watch: SessionWatch;
 }
 
@@ -54,7 +54,7 @@ export function assemble(nc: NatsConnectionSource, options: ResolvedOptions): As
     turns: new Turns(),
   };
   const feed = new ChangeFeed(base);
-  const cache = options.cache && new NearCache<StoredSession>(feed, options.cache, options.shards);
+  const cache = options.cache && new NearCache(feed, options.cache, options);
   const context: StoreContext = {
     ...base,
     sessions: new Sessions(base, cache),

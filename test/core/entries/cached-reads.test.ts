@@ -143,6 +143,19 @@ describe.each(variants())("a store with a near cache over $name", (variant: Vari
     expect(await cached.load("id")).toBeNull();
   });
 
+  it("does not take a session for expired that another process has renewed, although the feed has not told yet", async () => {
+    await cached.save("id", { n: 1 }, { ttl: 60_000 });
+    await warm(cached, "id");
+    const { expiresAt } = await hold(cached, "id");
+    // From now on the bucket republishes nothing, as if each message were late.
+    const { streams } = await jetstreamManager(there as never);
+    const { config } = await streams.info(`KV_${bucket}`);
+    await streams.update(config.name, { ...config, republish: undefined as never });
+    await other.touch("id", await hold(other, "id"), { ttl: 120_000 });
+    stopClock().advanceTo(expiresAt);
+    expect((await cached.load("id"))?.data).toEqual({ n: 1 });
+  });
+
   it("keeps a cached session through a touch, with the new expiry", async () => {
     await cached.save("id", { n: 1 }, { ttl: 60_000 });
     await warm(cached, "id");

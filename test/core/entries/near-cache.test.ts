@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { ChangeFeed, FeedListener } from "../../../packages/core/src/changes/feed.js";
+import type { StoredSession } from "../../../packages/core/src/context.js";
 import { NearCache } from "../../../packages/core/src/entries/near-cache.js";
 import { now } from "../../../packages/core/src/util/timers.js";
 
@@ -28,9 +29,12 @@ class Feed {
 
 describe("the near cache", () => {
   let feed: Feed;
-  let cache: NearCache<{ revision: number; value: Uint8Array }>;
+  let cache: NearCache;
 
-  const session = (revision: number, size = 10) => ({ revision, value: new Uint8Array(size) });
+  const metadata = { createdAt: 0, expiresAt: Number.POSITIVE_INFINITY, write: "create" } as const;
+  const session = (revision: number, size = 10): StoredSession => {
+    return { revision, value: new Uint8Array(size), metadata };
+  };
   const put = (handle: string, revision: number, fromLeader: boolean, size?: number) =>
     cache.end(handle, cache.begin(handle), session(revision, size), fromLeader);
   const revisionOf = (handle: string) => cache.get(handle)?.revision;
@@ -41,7 +45,12 @@ describe("the near cache", () => {
   };
   const open = async (limits = LIMITS, longest?: number) => {
     feed = new Feed();
-    cache = new NearCache(feed as unknown as ChangeFeed, limits, 1, longest);
+    cache = new NearCache(
+      feed as unknown as ChangeFeed,
+      limits,
+      { shards: 1, absoluteTtl: undefined },
+      longest,
+    );
     await cache.ready();
     await prove();
   };
@@ -148,10 +157,11 @@ describe("the near cache", () => {
   it("keeps a copy of a value that lies in a larger buffer", () => {
     const received = new Uint8Array(100_000);
     received[10] = 1;
-    cache.end("one", cache.begin("one"), { revision: 101, value: received.subarray(10, 20) }, true);
-    const value = cache.get("one")?.value;
-    expect(value).toEqual(new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
-    expect(value?.buffer.byteLength).toBe(10);
+    const value = received.subarray(10, 20);
+    cache.end("one", cache.begin("one"), { revision: 101, value, metadata }, true);
+    const kept = cache.get("one")?.value;
+    expect(kept).toEqual(new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
+    expect(kept?.buffer.byteLength).toBe(10);
   });
 
   it("is empty and serves nothing when the feed ends, until it listens again", async () => {

@@ -1,20 +1,16 @@
 import { LRUCache } from "lru-cache";
 import type { ChangeFeed } from "../changes/feed.js";
+import type { StoredSession } from "../context.js";
+import { isLive } from "../format/expiry.js";
 import { shardOf } from "../format/shards.js";
-import type { CacheLimits } from "../resolve-options.js";
+import type { CacheLimits, ResolvedOptions } from "../resolve-options.js";
 import type { CacheStats } from "../types.js";
 import { type CacheMessage, cacheEvents } from "../util/channels.js";
 import { now } from "../util/timers.js";
 import { EmittedRevisions, type UnderWay } from "./emitted-revisions.js";
 
-/** What the cache needs to know of a session as it is stored. */
-export interface CacheableSession {
-  readonly revision: number;
-  readonly value: Uint8Array;
-}
-
-interface Cached<S> {
-  readonly session: S;
+interface Cached {
+  readonly session: StoredSession;
   /** When the read or write of it began, in ms of `now()`. */
   readonly since: number;
 }
@@ -34,11 +30,12 @@ const LONGEST = 60_000;
  * A copy of the bucket that lags behind may answer with a session from before a change that was emitted already. So
  * its answer enters the cache only when it is newer than every change that was emitted and forgotten.
  */
-export class NearCache<S extends CacheableSession> {
+export class NearCache {
   readonly #feed: ChangeFeed;
   readonly #maxStale: number;
+  readonly #options: Pick<ResolvedOptions, "absoluteTtl">;
   readonly #longest: number;
-  readonly #sessions: LRUCache<string, Cached<S>>;
+  readonly #sessions: LRUCache<string, Cached>;
   /** What is known of each bucket, by number. */
   readonly #emitted: readonly EmittedRevisions[];
   #listening: { readonly ready: Promise<void>; readonly stop: () => void } | undefined;
@@ -47,12 +44,16 @@ export class NearCache<S extends CacheableSession> {
   #misses = 0;
   #drops = 0;
 
-  /**
-   * @param shards how many buckets there are
-   * @param longest see `LONGEST`
-   */
-  constructor(feed: ChangeFeed, { max, maxBytes, maxStale }: CacheLimits, shards: number, longest = LONGEST) {
+  /** @param longest see `LONGEST` */
+  constructor(
+    feed: ChangeFeed,
+    { max, maxBytes, maxStale }: CacheLimits,
+    options: Pick<ResolvedOptions, "shards" | "absoluteTtl">,
+    longest = LONGEST,
+  ) {
+    const { shards } = options;
     this.#feed = feed;
+    this.#options = options;
     this.#longest = longest;
     this.#maxStale = maxStale;
     this.#sessions = new LRUCache({
@@ -98,7 +99,7 @@ export class NearCache<S extends CacheableSession> {
   }
 
   /** The session, where it may be served now. */
-  get(handle: string): S | undefined {
+  get(handle: string): StoredSession | undefined {
     const emitted = this.#emittedFor(handle);
     const { age } = emitted;
     if (age > this.#maxStale / 2) void emitted.prove();
@@ -110,7 +111,7 @@ export class NearCache<S extends CacheableSession> {
   }
 
   /** The session as it is in the cache, whether it may be served or not. */
-  peek(handle: string): S | undefined {
+  peek(handle: string): StoredSession | undefined {
     return this.#sessions.peek(handle)?.session;
   }
 
@@ -130,7 +131,7 @@ export class NearCache<S extends CacheableSession> {
    * @param session what is stored now; `null` where it is not known, or there is none
    * @param fromLeader whether the bucket's leader gave it: a read of the leader, or an acknowledged write
    */
-  end(handle: string, underWay: UnderWay, session: S | null, fromLeader: boolean): void {
+  end(handle: string, underWay: UnderWay, session: StoredSession | null, fromLeader: boolean): void {
     if (!session) this.#sessions.delete(handle);
     else if (this.#isNewest(handle, underWay, session.revision, fromLeader)) {
       const { since } = underWay;
@@ -144,10 +145,13 @@ export class NearCache<S extends CacheableSession> {
     this.#clear();
   }
 
-  /** A purge reaches no feed: it shows where the bucket begins later, else by reading the session again. */
-  #stored(handle: string, first: number): S | undefined {
+  /**
+   * A purge reaches no feed: it shows where the bucket begins later, else by reading the session again. One that has
+   * expired may have been renewed, which the feed has not told yet.
+   */
+  #stored(handle: string, first: number): StoredSession | undefined {
     const cached = this.#sessions.get(handle);
-    if (!cached) return undefined;
+    if (!cached || !isLive(cached.session.metadata, Date.now(), this.#options)) return undefined;
     if (cached.session.revision >= first && now() - cached.since < this.#longest) return cached.session;
     this.#drop(handle);
     return undefined;

@@ -1,6 +1,5 @@
 import type { Context, StoredSession } from "../context.js";
 import { type SessionStoreError, unavailable } from "../errors.js";
-import { isLive } from "../format/expiry.js";
 import type { SessionMetadata } from "../format/metadata.js";
 import type { Entry } from "../nats/replies.js";
 import type { WriteAnswer } from "../nats/writer.js";
@@ -49,14 +48,14 @@ interface Reading {
  */
 export class Sessions {
   readonly #context: Context;
-  readonly #cache: NearCache<StoredSession> | undefined;
+  readonly #cache: NearCache | undefined;
   readonly #reading = new Map<string, Reading>();
   /** Sessions of which the leader is asked in the background. */
   readonly #confirming = new Set<string>();
   readonly #recent = new BoundedMap<string, Recalled>(RECENT);
   #turn: Promise<void> | undefined;
 
-  constructor(context: Context, cache: NearCache<StoredSession> | undefined) {
+  constructor(context: Context, cache: NearCache | undefined) {
     this.#context = context;
     this.#cache = cache;
   }
@@ -68,7 +67,7 @@ export class Sessions {
     return this.#endOfTurn().then(() => {
       const cached = cache.get(handle);
       if (trace) trace.cached = cached !== undefined;
-      return cached ? this.#live(cached) : this.#readShared(handle, deadline);
+      return cached ?? this.#readShared(handle, deadline);
     });
   }
 
@@ -78,7 +77,7 @@ export class Sessions {
    */
   async find(handle: string, deadline: number): Promise<Found> {
     const cached = this.#cache?.get(handle);
-    if (cached && this.#live(cached)) return foundInCache(cached);
+    if (cached) return foundInCache(cached);
     return this.#find(sessionPlace(this.#context, handle), deadline);
   }
 
@@ -245,11 +244,6 @@ export class Sessions {
 
   async #findAtLeader({ entries, key }: Place, deadline: number): Promise<Found> {
     return foundIn(this.#context, await entries.readLeader(key, deadline));
-  }
-
-  /** A cached session may have expired meanwhile. */
-  #live(session: StoredSession): StoredSession | null {
-    return isLive(session.metadata, Date.now(), this.#context.options) ? session : null;
   }
 }
 
