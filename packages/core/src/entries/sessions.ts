@@ -35,6 +35,8 @@ export interface Recalled {
 
 interface Reading {
   readonly session: Promise<StoredSession | null>;
+  /** Of the load that began it, in ms of `now()`. */
+  readonly deadline: number;
   /** In ms of `now()`. */
   readonly since: number;
 }
@@ -175,7 +177,9 @@ export class Sessions {
   #readShared(handle: string, deadline: number): Promise<StoredSession | null> {
     const since = now();
     const reading = this.#reading.get(handle);
-    if (reading && since - reading.since < JOIN_WITHIN) return reading.session;
+    if (reading && since - reading.since < JOIN_WITHIN && this.#isSameTime(reading.deadline, deadline)) {
+      return reading.session;
+    }
     const place = sessionPlace(this.#context, handle);
     const underWay = this.#cache?.begin(handle);
     const end = (session: StoredSession | null, isCurrent: boolean) => {
@@ -205,9 +209,14 @@ export class Sessions {
         throw error;
       },
     );
-    const started: Reading = { session, since };
+    const started: Reading = { session, since, deadline };
     this.#reading.set(handle, started);
     return session;
+  }
+
+  /** A load that has waited for a write has less time left than others, and is not to wait for theirs. */
+  #isSameTime(one: number, other: number): boolean {
+    return Math.abs(one - other) < this.#context.options.timeout / 20;
   }
 
   /**

@@ -1,6 +1,7 @@
 import { bucketOf } from "../entries/place.js";
 import { foundIn, sessionIn } from "../entries/session-entry.js";
 import type { StoreContext } from "../entries/store-context.js";
+import { isUnavailable } from "../errors.js";
 import { isHandle } from "../format/keys.js";
 import type { Entry } from "../nats/replies.js";
 import { scan } from "../nats/scan.js";
@@ -40,7 +41,7 @@ export async function* liveHandles(context: StoreContext, deadline: () => number
   }
 }
 
-/** The live sessions; one that cannot be read must not hide the others. */
+/** The live sessions; one that cannot be read must not hide the others, and no outage may hide one. */
 export async function* liveRecords<T extends object>(
   context: StoreContext,
   deadline: () => number,
@@ -52,7 +53,8 @@ export async function* liveRecords<T extends object>(
         try {
           const session = sessionIn(context, context.sessionKeyStart + handle, foundIn(context, entry));
           return session && (await recordOf<T>(context, handle, session, end));
-        } catch {
+        } catch (error) {
+          if (isUnavailable(error)) throw error;
           return null;
         }
       }),

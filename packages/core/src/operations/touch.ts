@@ -6,6 +6,7 @@ import type { SessionMetadata } from "../format/metadata.js";
 import type { SessionRecord, TouchOptions, TouchResult } from "../types.js";
 import { gone, type OperationContext } from "../util/channels.js";
 import { now } from "../util/timers.js";
+import { within } from "../util/within.js";
 import { deserializeData, userIn } from "./application.js";
 import { heldUp } from "./contention.js";
 import { loadedSession, renewed, storedOf } from "./loaded-session.js";
@@ -60,7 +61,8 @@ export async function touchSession<T extends object>(
   if (isTooSoon) return { outcome: "skipped", record };
   const other = context.touching.get(handle);
   if (other?.createdAt === createdAt && isTouchTooSoon(other.expiresAt, expiresAt, life, context.options)) {
-    const { outcome } = await other.result;
+    // It may have begun later: this touch has perhaps waited for something else before.
+    const { outcome } = await within(deadline, other.result, () => heldUp(context));
     return outcome === "gone" ? { outcome, record: null } : { outcome: "skipped", record };
   }
   const result = context.writes.run(handle, () => storeTouch(context, handle, record, life, deadline, trace));
