@@ -1,6 +1,6 @@
-import { SessionStoreError, unavailable } from "../errors.js";
+import { SessionStoreError } from "../errors.js";
 import type { NatsConnectionLike } from "../types.js";
-import { watchConnection } from "./connection.js";
+import { subscribe, watchConnection } from "./connection.js";
 import { type Headers, headersOf } from "./headers.js";
 import { TIME_STAMP, timeOf } from "./replies.js";
 import type { Subjects } from "./subjects.js";
@@ -76,19 +76,4 @@ class Republished implements ChangeMessage {
   readonly header = (name: string): string => this.headers.get(name);
 
   readonly writtenAt = (): number => timeOf(this.headers.last(TIME_STAMP));
-}
-
-function subscribe(
-  nc: NatsConnectionLike,
-  subject: string,
-  onMessage: (message: { headers?: Headers } | undefined) => void,
-): { unsubscribe(): void } {
-  try {
-    return nc.subscribe(subject, {
-      // A refused subscription calls back without a message; the status watch reports it.
-      callback: (_error, message: { headers?: Headers } | undefined) => onMessage(message),
-    });
-  } catch (cause) {
-    throw unavailable("the NATS connection is closed", cause);
-  }
 }

@@ -1,4 +1,6 @@
+import { unavailable } from "../errors.js";
 import type { NatsConnectionLike } from "../types.js";
+import type { Reply } from "./request.js";
 
 export type ConnectionEvent =
   | { type: "disconnected" }
@@ -22,6 +24,24 @@ interface Status {
  * a promise holds on to every reaction for as long as it is pending.
  */
 const closings = new WeakMap<NatsConnectionLike, Set<(reason: unknown) => void>>();
+
+/**
+ * Subscribes. A refused subscription calls back without a message; the status of the connection tells why.
+ * @throws `ERR_SESSION_UNAVAILABLE` where the connection is closed or draining
+ */
+export function subscribe(
+  nc: NatsConnectionLike,
+  subject: string,
+  onMessage: (message: Reply | undefined) => void,
+): { unsubscribe(): void } {
+  try {
+    return nc.subscribe(subject, {
+      callback: (_error, message: Reply | undefined) => onMessage(message),
+    });
+  } catch (cause) {
+    throw unavailable("the NATS connection is closed", cause);
+  }
+}
 
 /**
  * Reports what happens to a connection, for both generations of the client.

@@ -47,13 +47,17 @@ export class Link {
     return this.#source.connect(deadline);
   }
 
-  /** Sends requests over a connection; those over the one before are abandoned. */
+  /**
+   * Sends requests over a connection; those over the one before are abandoned.
+   * @throws `ERR_SESSION_UNAVAILABLE` where the connection is closed or draining
+   */
   muxOn(nc: NatsConnectionLike): Mux {
     if (this.#mux && this.#nc === nc) return this.#mux;
+    const mux = new Mux(nc, this.#timeout);
     this.#mux?.abandon();
     this.#nc = nc;
-    this.#mux = new Mux(nc, this.#timeout);
-    return this.#mux;
+    this.#mux = mux;
+    return mux;
   }
 
   /** Ends the subscription to replies; the NATS connection is left alone. */

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { SessionStoreError, unavailable } from "../errors.js";
 import type { NatsConnectionLike } from "../types.js";
 import { clearTimeout, now, setImmediate, setTimeout } from "../util/timers.js";
-import { type ConnectionEvent, watchConnection } from "./connection.js";
+import { type ConnectionEvent, subscribe, watchConnection } from "./connection.js";
 import { flush } from "./flush.js";
 import { AnswerLost, type Reason, type Reply, type Request, type Waiter } from "./request.js";
 
@@ -116,9 +116,7 @@ export class Mux {
   }
 
   #subscribe(): { unsubscribe(): void } {
-    return this.#nc.subscribe(`${this.#inbox}*`, {
-      callback: (_error, message: Reply | undefined) => this.#onReply(message),
-    });
+    return subscribe(this.#nc, `${this.#inbox}*`, (message) => this.#onReply(message));
   }
 
   /** The client forgot the subscription when it was refused; the permissions may have changed meanwhile. */
@@ -165,7 +163,6 @@ export class Mux {
   }
 
   #onReply(message: Reply | undefined): void {
-    // A refused subscription calls back without a message; the status watch reports it.
     if (!message?.subject?.startsWith(this.#inbox)) return;
     this.#repliedAt = now();
     this.#take(Number(message.subject.slice(this.#inbox.length)))?.waiter.resolve(message);
