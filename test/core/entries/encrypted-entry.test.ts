@@ -101,6 +101,14 @@ describe.each(variants().filter(({ name }) => name.startsWith("@nats-io")))(
         await refused(id);
       });
 
+      it("with a header of the store that it was not stored with, and not with one of another application", async () => {
+        const { headers, value } = await begin("added");
+        await raw.put(keyOf("added"), { headers: { ...headers, "X-Other": "yes" }, value });
+        expect((await store.load("added"))?.data).toEqual({ user: "ada", id: "added" });
+        await raw.put(keyOf("added"), { headers: { ...headers, "Session-Later": "yes" }, value });
+        await refused("added");
+      });
+
       it("without its user", async () => {
         const { headers, value } = await begin("unowned");
         const { "Session-User": _owner, "Session-Index": _index, ...others } = headers;

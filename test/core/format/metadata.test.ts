@@ -133,6 +133,30 @@ describe("the metadata of a session", () => {
       runs,
     );
   });
+
+  it("bind a value to the headers of later versions, in one order, and to none of other applications", () => {
+    const bound = (...others: Header[]) => boundTo("s.x", { ...decodeSession(reader(listed)), others });
+    const known = boundTo("s.x", decodeSession(reader(listed)));
+    const [one, two]: Header[] = [
+      ["Session-A", "1"],
+      ["Session-B", "2"],
+    ];
+    expect(bound(one as Header, two as Header)).toBe(`${known}\r\nSession-A: 1\r\nSession-B: 2`);
+    expect(bound(two as Header, ["X-Other", "3"], one as Header)).toBe(bound(one as Header, two as Header));
+    expect(bound(["X-Other", "3"])).toBe(known);
+    const value = fc.string({ unit: fc.constantFrom("a", "\n", "\r", ":", " ", "Session-A: 1") });
+    const header = fc.tuple(
+      fc.constantFrom("Session-A", "Session-B"),
+      value.filter((text) => !text.includes("\r\n")),
+    );
+    const sorted = (list: readonly Header[]) => JSON.stringify(list.map(String).sort());
+    fc.assert(
+      fc.property(fc.array(header), fc.array(header), (some, others) => {
+        expect(bound(...some) === bound(...others)).toBe(sorted(some) === sorted(others));
+      }),
+      runs,
+    );
+  });
 });
 
 describe("a tombstone", () => {

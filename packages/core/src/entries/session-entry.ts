@@ -106,7 +106,7 @@ export function foundIn(context: Context, entry: Entry | null): Found {
   try {
     if (!deleted) {
       metadata = decodeSession(header);
-      const others = othersIn(entry.ownHeaders, metadata, context.options.encryption !== undefined);
+      const others = othersIn(entry.ownHeaders, metadata, keyIdIn(header));
       if (others) metadata = { ...metadata, others };
     }
   } catch (error) {

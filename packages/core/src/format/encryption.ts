@@ -58,7 +58,7 @@ export function open(
     decipher.final();
   } catch {
     throw corrupt(
-      "its value is damaged, belongs to another session, time or user, or another key has the id that encrypted it",
+      "its value or a header beside it is damaged or belongs to another session, or another key has the id that encrypted it",
     );
   }
   return opened;

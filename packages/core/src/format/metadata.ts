@@ -47,7 +47,7 @@ export interface SessionMetadata {
   readonly membership?: Membership | undefined;
   /**
    * Headers that this version does not know, from a later one or another application. Every write of the session keeps
-   * them. They are not bound to an encrypted value.
+   * them.
    */
   readonly others?: readonly Header[] | undefined;
 }
@@ -57,16 +57,13 @@ const KNOWN: ReadonlySet<string> = new Set(Object.values(HEADER));
 /** Gives the headers of an entry that are not NATS' own; nothing where there are as many as expected. */
 export type OwnHeaders = (expected: number) => readonly Header[] | undefined;
 
-/**
- * What a session's headers hold beside what this version reads; see `SessionMetadata.others`.
- * @param isEncrypted whether it is likely to be, which spares a look at each header
- */
+/** What a session's headers hold beside what this version reads; see `SessionMetadata.others`. */
 export function othersIn(
   own: OwnHeaders,
   { membership }: SessionMetadata,
-  isEncrypted: boolean,
+  keyId: string,
 ): readonly Header[] | undefined {
-  return unknownIn(own(4 + (membership ? 2 : 0) + (isEncrypted ? 1 : 0)));
+  return unknownIn(own(4 + (membership ? 2 : 0) + (keyId === "" ? 0 : 1)));
 }
 
 function unknownIn(headers: readonly Header[] | undefined): readonly Header[] | undefined {
@@ -110,14 +107,21 @@ export function keyIdIn(read: HeaderReader): string {
 }
 
 /**
- * What an encrypted value is bound to: its key in the bucket and all that is stored beside it. With any part
- * exchanged the value does not open. No part can hold a line break.
+ * What an encrypted value is bound to: its key in the bucket and all headers of the store, those of later versions
+ * too. With any part exchanged the value does not open. The value of a header that this version does not know may
+ * hold a line feed, but no carriage return before it.
  */
-export function boundTo(key: string, metadata: SessionMetadata): string {
+export function boundTo(key: string, { others = [], ...known }: SessionMetadata): string {
   let bound = key;
-  for (const [name, value] of encodeSession({ ...metadata, others: undefined }))
-    bound += `\n${name}: ${value}`;
-  return bound;
+  for (const [name, value] of encodeSession(known)) bound += `\n${name}: ${value}`;
+  const later = others.filter(([name]) => name.startsWith("Session-"));
+  return (
+    bound +
+    later
+      .map(([name, value]) => `\r\n${name}: ${value}`)
+      .sort()
+      .join("")
+  );
 }
 
 /** What stays of a session that was ended. */
