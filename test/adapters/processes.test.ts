@@ -102,6 +102,17 @@ describe("an application's process", { concurrent: true }, () => {
     expect(stderr).not.toContain("nhandled");
   });
 
+  test("pays for knowing that a session could not be loaded only until that request is over", async () => {
+    const args = ["--expose-gc", programOf("failed-load"), inject("currentServer"), newBucket()];
+    const { stdout, stderr } = await runNode(args, { NODE_ENV: "production" });
+    expect(stderr).toBe("");
+    const { answers, followed } = JSON.parse(stdout);
+    expect(answers).toEqual(["1", "ERR_SESSION_UNAVAILABLE", "2"]);
+    // From Node 24 on it follows no promise for this.
+    const within = Number.parseInt(process.versions.node, 10) < 24;
+    expect(followed).toEqual({ before: false, within, after: false });
+  });
+
   test("ends by itself and prints nothing, whatever happens to its stores", async () => {
     const down = await startNatsServer();
     await down.stop();

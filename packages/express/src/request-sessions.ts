@@ -18,6 +18,15 @@ export class RequestSessions {
 
   /** The load of the request whose code runs now, where that is remembered. */
   readonly #request = new AsyncLocalStorage<RequestLoad | undefined>();
+  /** Whether each request's load is remembered, for a host that copies the data. */
+  #isCopied = false;
+  /** How many requests whose load failed may still run code. */
+  #failedLoads = 0;
+  /** Before Node 24 a storage in use makes each promise of the process dearer, so the last of them turns it off. */
+  readonly #collected = new FinalizationRegistry<undefined>(() => {
+    this.#failedLoads--;
+    if (this.#failedLoads === 0 && !this.#isCopied) this.#request.disable();
+  });
 
   constructor(kit: AdapterKit<SessionData, Held>) {
     this.#kit = kit;
@@ -31,7 +40,10 @@ export class RequestSessions {
    */
   async load(id: string, isCopied: boolean): Promise<SessionData | null> {
     const request: RequestLoad = { id };
-    if (isCopied) this.#request.enterWith(request);
+    if (isCopied) {
+      this.#isCopied = true;
+      this.#request.enterWith(request);
+    }
     try {
       const record = await this.#kit.operations.load(id);
       if (!record) return null;
@@ -43,9 +55,15 @@ export class RequestSessions {
     }
   }
 
-  /** Runs what a request does after its load has failed: see `takeFailedLoad`. */
+  /**
+   * Runs what a request does after its load has failed: see `takeFailedLoad`. express-session names neither the request
+   * nor the response when it asks for the end of a session, so they can be told apart by their async context alone.
+   */
   afterFailedLoad(id: string, error: unknown, run: () => void): void {
-    this.#request.run({ id, error }, run);
+    const request: RequestLoad = { id, error };
+    this.#failedLoads++;
+    this.#collected.register(request, undefined);
+    this.#request.run(request, run);
   }
 
   /** Runs something that was asked for by a request that has the session. */
