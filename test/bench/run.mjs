@@ -49,7 +49,7 @@ const benchmarks = {
     failovers: 20,
     quick: { rounds: 1, operations: 1000, failovers: 1 },
   },
-  telemetry: { rounds: 15, seconds: 1, quick: { rounds: 2, seconds: 1 } },
+  telemetry: { rounds: 30, seconds: 0.5, quick: { rounds: 2 } },
   flows: { quick: {} },
   garbage: { rounds: 7, operations: 2000, sessions: 500, quick: { rounds: 2 } },
 };

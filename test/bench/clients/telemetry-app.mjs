@@ -1,8 +1,8 @@
 import { trace } from "@opentelemetry/api";
 import { MeterProvider, PeriodicExportingMetricReader } from "@opentelemetry/sdk-metrics";
 import { BatchSpanProcessor, NodeTracerProvider } from "@opentelemetry/sdk-trace-node";
-import { instrument } from "nats-session-store/opentelemetry";
 import { open as openApp } from "./express-app.mjs";
+import { listenersOf } from "./telemetry-listeners.mjs";
 
 /** Takes spans and metrics, and sends them nowhere. */
 const nowhere = {
@@ -12,8 +12,8 @@ const nowhere = {
 };
 
 /**
- * The application of `express-app.mjs` with the SDK of OpenTelemetry and a span for each request. `report` says
- * whether the store reports, too.
+ * The application of `express-app.mjs` with the SDK of OpenTelemetry and a span for each request. `listen` says what
+ * listens to the store, too.
  */
 export async function open(settings) {
   const tracerProvider = new NodeTracerProvider({ spanProcessors: [new BatchSpanProcessor(nowhere)] });
@@ -21,19 +21,23 @@ export async function open(settings) {
   const reader = new PeriodicExportingMetricReader({ exporter: nowhere, exportIntervalMillis: 10_000 });
   const meterProvider = new MeterProvider({ readers: [reader] });
   const tracer = trace.getTracer("application");
+  const listeners = listenersOf({ tracerProvider, meterProvider });
+  let listener = {};
   const first = (req, res, next) => {
     tracer.startActiveSpan(req.method, (span) => {
       res.on("close", () => span.end());
+      listener.onRequest?.(req.path);
       next();
     });
   };
   const app = await openApp({ ...settings, first });
-  let stop;
   return {
     ...app,
-    report: (isOn) => {
-      stop?.();
-      stop = isOn ? instrument({ tracerProvider, meterProvider }) : undefined;
+    listen: (name) => {
+      listener.stop?.();
+      listener = listeners[name]();
     },
+    /** So that no measurement pays for the garbage of the one before. */
+    collect: () => globalThis.gc(),
   };
 }
