@@ -1,6 +1,6 @@
 import { SessionStoreError } from "./errors.js";
 import type { Buckets } from "./nats/buckets.js";
-import { type Traced, traceOperation } from "./operation-trace.js";
+import { OperationTrace } from "./operation-trace.js";
 import type { ResolvedOptions } from "./resolve-options.js";
 import { type OperationContext, type OperationName, operations } from "./util/channels.js";
 import { idleSleep, now } from "./util/timers.js";
@@ -60,19 +60,18 @@ export class Lifecycle {
     deadline = this.deadline(),
   ): Promise<R> {
     if (!operations.hasSubscribers) return this.run(operation, deadline);
-    const traced: Traced = { operation: name, id, handle };
-    return traceOperation(this.#buckets, traced, (trace) =>
-      this.run((until) => operation(until, trace), deadline),
-    );
+    const trace = new OperationTrace(this.#buckets, name, id, handle);
+    return trace.start(() => this.run(operation, deadline, trace));
   }
 
   /** Runs an operation. One that finds a bucket missing creates it, where it may, and begins again in it. */
-  run<R>(operation: Operation<R>, deadline = this.deadline()): Promise<R> {
-    if (this.#closed) return Promise.reject(closed());
+  run<R>(operation: Operation<R>, deadline = this.deadline(), trace?: OperationTrace): Promise<R> {
     this.#running++;
-    return this.#start(operation, deadline).then(this.#ended as (result: R) => R, (error) => {
-      if (!this.#isMissing(error)) return this.#failed(error);
-      return this.#openFirst(operation, deadline, true).then(this.#ended as (result: R) => R, this.#failed);
+    const ended = (trace ? this.#endedWith(trace) : this.#ended) as (result: R) => R;
+    const failed = trace ? this.#failedWith(trace) : this.#failed;
+    return this.#start(operation, deadline, trace).then(ended, (error) => {
+      if (!this.#isMissing(error)) return failed(error);
+      return this.#openFirst(operation, deadline, trace, true).then(ended, failed);
     });
   }
 
@@ -141,10 +140,11 @@ export class Lifecycle {
     this.#buckets.close();
   }
 
-  #start<R>(operation: (deadline: number) => Promise<R>, deadline: number): Promise<R> {
-    if (!this.isOpen) return this.#openFirst(operation, deadline);
+  #start<R>(operation: Operation<R>, deadline: number, trace: OperationTrace | undefined): Promise<R> {
+    if (this.#closed) return Promise.reject(closed());
+    if (!this.isOpen) return this.#openFirst(operation, deadline, trace);
     try {
-      return operation(deadline);
+      return operation(deadline, trace?.context);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -152,13 +152,14 @@ export class Lifecycle {
 
   /** @param isMissing whether a bucket is said to be missing */
   async #openFirst<R>(
-    operation: (deadline: number) => Promise<R>,
+    operation: Operation<R>,
     deadline: number,
+    trace: OperationTrace | undefined,
     isMissing = false,
   ): Promise<R> {
     const opening = this.#buckets.open(deadline, isMissing).then(() => this.#parts.open(deadline));
     await this.#orClosed(opening);
-    return operation(deadline);
+    return operation(deadline, trace?.context);
   }
 
   /**
@@ -194,6 +195,20 @@ export class Lifecycle {
     this.#done();
     throw error;
   };
+
+  #endedWith(trace: OperationTrace): (result: unknown) => unknown {
+    return (result) => {
+      trace.succeeded(result);
+      return this.#ended(result);
+    };
+  }
+
+  #failedWith(trace: OperationTrace): (error: unknown) => never {
+    return (error) => {
+      trace.failed(error);
+      return this.#failed(error);
+    };
+  }
 
   #done(): void {
     this.#running--;

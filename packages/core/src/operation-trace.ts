@@ -8,41 +8,53 @@ import {
   operations,
 } from "./util/channels.js";
 
-/** What an operation is about: the session with this id, or with this handle, or neither. */
-export interface Traced {
-  readonly operation: OperationName;
-  readonly id: string | undefined;
-  readonly handle?: string | undefined;
-}
-
 /**
- * Runs an operation and publishes it as Node's tracing channels do: `start`, `end`, perhaps `error`, `asyncStart`,
- * `asyncEnd`, all with one context. Not by `tracePromise`, which would publish the result and so the data.
+ * Publishes an operation as Node's tracing channels do: `start`, `end`, perhaps `error`, `asyncStart`, `asyncEnd`, all
+ * with one context. Not by `tracePromise`, which would publish the result and so the data, and make one promise more.
  */
-export function traceOperation<R>(
-  buckets: Buckets,
-  { operation, id, handle = handleOrNothing(id) }: Traced,
-  run: (context: OperationContext) => Promise<R>,
-): Promise<R> {
-  const context = contextOf(buckets, operation, handle);
-  const { start, end, error: failed } = operations;
-  return start.runStores(context, () => {
-    const running = run(context);
-    end.publish(context);
-    return running.then(
-      (result) => {
-        context.outcome ??= outcomeOf(operation, result);
-        finish(context, buckets);
-        return result;
-      },
-      (error) => {
-        context.error = publicPart(error);
-        failed.publish(context as OperationContext & { error: unknown });
-        finish(context, buckets);
-        throw error;
-      },
-    );
-  });
+export class OperationTrace {
+  readonly context: OperationContext;
+  readonly #buckets: Buckets;
+
+  /** @param id of the session that it is about; of one that is known by its handle, the handle follows */
+  constructor(
+    buckets: Buckets,
+    operation: OperationName,
+    id: string | undefined,
+    handle = handleOrNothing(id),
+  ) {
+    this.#buckets = buckets;
+    this.context = contextOf(buckets, operation, handle);
+  }
+
+  /** Begins the operation; what runs it calls `succeeded` or `failed` when it is over. */
+  start<R>(run: () => Promise<R>): Promise<R> {
+    return operations.start.runStores(this.context, () => {
+      const running = run();
+      operations.end.publish(this.context);
+      return running;
+    });
+  }
+
+  succeeded(result: unknown): void {
+    const { context } = this;
+    context.outcome ??= outcomeOf(context.operation, result);
+    this.#finish();
+  }
+
+  failed(error: unknown): void {
+    const { context } = this;
+    context.error = publicPart(error);
+    operations.error.publish(context as OperationContext & { error: unknown });
+    this.#finish();
+  }
+
+  #finish(): void {
+    const { context } = this;
+    if (context.serverAddress === undefined) noteServer(context, this.#buckets);
+    operations.asyncStart.publish(context);
+    operations.asyncEnd.publish(context);
+  }
 }
 
 /** Publishes a touch that an adapter found to be needless, and so never began. */
@@ -68,12 +80,6 @@ function contextOf(buckets: Buckets, operation: OperationName, handle: string | 
   };
   noteServer(context, buckets);
   return context;
-}
-
-function finish(context: OperationContext, buckets: Buckets): void {
-  if (context.serverAddress === undefined) noteServer(context, buckets);
-  operations.asyncStart.publish(context);
-  operations.asyncEnd.publish(context);
 }
 
 function noteServer(context: OperationContext, { server }: Buckets): void {
