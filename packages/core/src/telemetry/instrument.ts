@@ -9,6 +9,7 @@ import {
 } from "@opentelemetry/api";
 import type { SessionStore } from "../store.js";
 import { type OperationContext, operations } from "../util/channels.js";
+import { objectLinks } from "../util/object-links.js";
 import { now } from "../util/timers.js";
 import { addEndAttributes, durationAttributes, operationAttributes } from "./attributes.js";
 import { countEvents, type Instruments, instrumentsOf } from "./instruments.js";
@@ -59,7 +60,7 @@ export function instrument({
 }: InstrumentOptions = {}): () => void {
   const tracer = tracerProvider.getTracer(NAME);
   const instruments = instrumentsOf(meterProvider.getMeter(NAME));
-  const running = new Map<OperationContext, Running>();
+  const running = objectLinks<Running>();
   const subscribers = {
     start(context: OperationContext): void {
       const { operation, bucket, outcome } = context;
@@ -75,7 +76,6 @@ export function instrument({
     asyncEnd(context: OperationContext): void {
       const begun = running.get(context);
       if (!begun) return;
-      running.delete(context);
       instruments.duration.record((now() - begun.since) / 1000, durationAttributes(context));
       countTouch(instruments, context);
       endSpan(begun.span, context);
