@@ -15,15 +15,33 @@ export type Action =
   | { readonly type: "deliver" | "lose" | "repeat"; readonly which: number }
   | { readonly type: "check" | "cut" | "sweep" | "purge" | "rename" | "recreate" }
   | { readonly type: "restore"; readonly back: number; readonly cut: boolean }
+  | { readonly type: "elect"; readonly back: number; readonly answers: number }
+  | { readonly type: "lag"; readonly back: number }
   | { readonly type: "forge"; readonly offset: number; readonly key: number; readonly age: number };
 
 export interface Decisions {
   /** Leaves everything out that the gap buffer does beyond passing messages on. */
   readonly naive?: boolean;
+  /** Whether much happens during one read, and not only one thing at most. */
+  readonly busy?: boolean;
+  /** How long a leader may lag behind, in ms; without it none does. */
+  readonly leaderLag?: number;
+}
+
+/** The leader answers from what the bucket was up to a number, so many times, and then has caught up. */
+interface Leader {
+  readonly number: number;
+  readonly applied: number;
+  answers: number;
 }
 
 function write(key: string, sequence: number, time: number, kind: ModelWrite["kind"]): ModelWrite {
   return { key, sequence, time, kind, writtenAt: () => time };
+}
+
+function sorted(entries: ReadonlyMap<string, ModelWrite>, from: number): ModelWrite[] {
+  const found = [...entries.values()].filter(({ sequence }) => sequence >= from);
+  return found.sort((one, other) => one.sequence - other.sequence);
 }
 
 /** A bucket, its feed and a reader of it, in one process and without time; every random choice comes from outside. */
@@ -37,8 +55,11 @@ export class Model implements CatchUpSource<ModelWrite> {
   #entries = new Map<string, ModelWrite>();
   #last = 0;
   #time = 1;
-  /** A bucket that is created again has another time of creation, and so has one of which another server answers. */
+  /** A bucket that is created again has another identity, and so may one of which another server answers. */
   #creation = 0;
+  #leader: Leader = { number: 0, applied: 0, answers: 0 };
+  /** How many writes the copies are behind that answer reads. */
+  #lag = 0;
   readonly #snapshots: Map<string, ModelWrite>[] = [new Map()];
   readonly #inFlight: ModelWrite[] = [];
   readonly #delivered: ModelWrite[] = [];
@@ -47,19 +68,23 @@ export class Model implements CatchUpSource<ModelWrite> {
   readonly #catchUp: CatchUp<ModelWrite>;
   readonly #naive: boolean;
   #isCut = false;
+  #cuts = 0;
   #isReading = false;
+  readonly #isBusy: boolean;
+  #questions = 0;
 
-  constructor(script: readonly Action[], { naive = false }: Decisions = {}) {
+  constructor(script: readonly Action[], { naive = false, busy = false, leaderLag = 0 }: Decisions = {}) {
+    this.#isBusy = busy;
     this.#script = [...script];
     this.#naive = naive;
     this.#buffer = new GapBuffer<ModelWrite>({
       emit: (write) => this.#onEmit(write),
       isSame: (one, other) => one.key === other.key && one.time === other.time && one.kind === other.kind,
     });
-    this.#catchUp = new CatchUp(this.#buffer, this, () => this.#onMissed(), 0);
+    this.#catchUp = new CatchUp(this.#buffer, this, () => this.#onMissed(), leaderLag);
   }
 
-  /** Runs the script to its end; then everything in flight arrives, and the reader comes to rest. */
+  /** Runs the script to its end; then everything in flight arrives, the leader catches up, and the reader comes to rest. */
   async run(): Promise<void> {
     await this.#catchUp.begin(this.#position());
     this.#buffer.release();
@@ -69,6 +94,7 @@ export class Model implements CatchUpSource<ModelWrite> {
       if (this.#isWanted) await this.#read();
     }
     await this.#settle();
+    this.#leader.answers = 0;
     await this.#read();
     await this.#settle();
   }
@@ -76,7 +102,7 @@ export class Model implements CatchUpSource<ModelWrite> {
   /** Everything in flight arrives, and the reader comes to rest. */
   async #settle(): Promise<void> {
     while (this.#inFlight.length > 0) this.#deliver(0);
-    for (let round = 0; this.#buffer.isBehind; round++) {
+    for (let round = 0; this.#buffer.isBehind || this.#isWanted; round++) {
       if (round > 50) throw new Error("The reader does not come to rest");
       await this.#read();
     }
@@ -100,12 +126,13 @@ export class Model implements CatchUpSource<ModelWrite> {
 
   async readSequence(sequence: number) {
     await this.#meanwhile();
-    return [...this.#entries.values()].find((entry) => entry.sequence === sequence) ?? null;
+    return this.#askLeader(sequence).find((entry) => entry.sequence === sequence) ?? null;
   }
 
   async readNext(sequence: number, key?: string) {
     await this.#meanwhile();
-    return this.#from(sequence).find((entry) => key === undefined || entry.key === key) ?? null;
+    const isWanted = (entry: ModelWrite) => key === undefined || entry.key === key;
+    return this.#askCopy(sequence).find(isWanted) ?? this.#askLeader(sequence).find(isWanted) ?? null;
   }
 
   outlasts({ kind }: ModelWrite) {
@@ -115,7 +142,8 @@ export class Model implements CatchUpSource<ModelWrite> {
   async *scan(from: number) {
     for (let next = from; ; ) {
       await this.#meanwhile();
-      const batch = this.#from(next).slice(0, 3);
+      const found = this.#askCopy(next);
+      const batch = (found.length > 0 ? found : this.#askLeader(next)).slice(0, 3);
       const last = batch.at(-1);
       if (!last) return;
       yield batch.reverse();
@@ -126,14 +154,27 @@ export class Model implements CatchUpSource<ModelWrite> {
   #isWanted = false;
 
   #position() {
-    const entries = this.#entries.size;
-    const first = this.#from(0)[0]?.sequence ?? this.#last + 1;
-    return { first, last: this.#last, entries, createdAt: `time ${this.#creation}`, serverTime: this.#time };
+    const { number, applied, answers } = this.#leader;
+    const last = answers > 0 ? applied : this.#last;
+    const stored = this.#askLeader(0);
+    const first = stored[0]?.sequence ?? last + 1;
+    const identity = `bucket ${this.#creation}`;
+    const term = `leader ${number}`;
+    return { first, last, entries: stored.length, identity, term, serverTime: this.#time };
   }
 
-  #from(sequence: number): ModelWrite[] {
-    const entries = [...this.#entries.values()].filter((entry) => entry.sequence >= sequence);
-    return entries.sort((one, other) => one.sequence - other.sequence);
+  #askLeader(from: number): ModelWrite[] {
+    const leader = this.#leader;
+    return leader.answers-- > 0 ? this.#after(leader.applied, from) : sorted(this.#entries, from);
+  }
+
+  /** A copy has what the bucket was some writes ago. */
+  #askCopy(from: number): ModelWrite[] {
+    return this.#lag > 0 ? this.#after(this.#last - this.#lag, from) : sorted(this.#entries, from);
+  }
+
+  #after(applied: number, from: number): ModelWrite[] {
+    return sorted(this.#snapshots[Math.max(0, applied)] ?? this.#entries, from);
   }
 
   async #read(): Promise<void> {
@@ -141,17 +182,21 @@ export class Model implements CatchUpSource<ModelWrite> {
     this.#isWanted = false;
     this.#isReading = true;
     this.#buffer.hold();
-    const cutBefore = this.#isCut;
-    const isDone = await this.#catchUp.run(cutBefore);
+    const cuts = this.#cuts;
+    const isDone = await this.#catchUp.run(this.#isCut);
     this.#isReading = false;
-    if (isDone && cutBefore) this.#isCut = false;
+    if (!isDone) this.#isWanted = true;
+    if (isDone && cuts === this.#cuts) this.#isCut = false;
     if (!this.#isCut) this.#buffer.release();
   }
 
   /** What happens while the answer to a read is on its way. */
   async #meanwhile(): Promise<void> {
     await null;
-    if (this.#isReading && this.#script.length % 2 === 1 && !this.#isRestoreNext) this.#step();
+    const isTime = this.#isBusy
+      ? (this.#questions++ + this.#script.length) % 3 === 0
+      : this.#script.length % 2 === 1;
+    if (this.#isReading && isTime && !this.#isRestoreNext) this.#step();
   }
 
   #step(): void {
@@ -170,6 +215,8 @@ export class Model implements CatchUpSource<ModelWrite> {
     else if (action.type === "purge") this.#purge();
     else if (action.type === "rename") this.#creation++;
     else if (action.type === "recreate") this.#recreate();
+    else if (action.type === "lag") this.#lag = action.back;
+    else if (action.type === "elect") this.#elect(action.back, action.answers);
     else if (action.type === "restore") this.#restore(action.back, action.cut);
     else this.#isWanted = true;
   }
@@ -178,6 +225,7 @@ export class Model implements CatchUpSource<ModelWrite> {
     this.#inFlight.length = 0;
     this.#delivered.length = 0;
     this.#isCut = true;
+    this.#cuts++;
     this.#buffer.cut();
     this.#isWanted = true;
   }
@@ -191,6 +239,12 @@ export class Model implements CatchUpSource<ModelWrite> {
 
   #purge(): void {
     this.#entries.clear();
+  }
+
+  /** A leader of another term begins, at some writes before the end. */
+  #elect(back: number, answers: number): void {
+    const { number } = this.#leader;
+    this.#leader = { number: number + 1, applied: Math.max(0, this.#last - back), answers };
   }
 
   /** Every link is cut: no message of the old bucket comes after one of the new. */

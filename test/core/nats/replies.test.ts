@@ -101,4 +101,27 @@ describe(`whatever a server or an intruder answers (seed ${seed})`, () => {
       runs,
     );
   });
+
+  it("the state of a stream tells another stream from another server, and another election from another answer", () => {
+    const ask = (created: string, cluster?: object) => {
+      const state = { messages: 1, first_seq: 1, last_seq: 1 };
+      const data = Buffer.from(JSON.stringify({ created, cluster, state }));
+      const { identity, term } = streamState({ subject: "x", data, headers: undefined }, subjects);
+      return { identity, term };
+    };
+    const of = (raft_group: string, leader: string, leader_since?: string) => ({
+      ...{ name: "cluster", raft_group, leader, leader_since },
+    });
+    const one = ask("1", of("S-one", "a", "9:00"));
+    expect(ask("1", of("S-one", "a", "9:00"))).toEqual(one);
+    // Servers that were restarted give times of their own.
+    expect(ask("2", of("S-one", "b", "9:01")).identity).toBe(one.identity);
+    expect(ask("1", of("S-two", "a", "9:00")).identity).not.toBe(one.identity);
+    const terms = [one.term, ask("1", of("S-one", "a", "9:02")).term, ask("1", of("S-one", "b")).term];
+    expect(new Set(terms).size).toBe(3);
+    // A server without a cluster names itself.
+    expect(ask("1", { leader: "a" })).toEqual({ identity: "1", term: "" });
+    expect(ask("2", { leader: "a" }).identity).toBe("2");
+    expect(ask("1")).toEqual({ identity: "1", term: "" });
+  });
 });

@@ -62,13 +62,17 @@ export class Nodes {
     return this.cluster.servers[n % 3] as NatsServer;
   }
 
-  /** Makes the bucket's leader step down and waits for the next one, which may be the same node again. */
-  async stepDown(): Promise<void> {
+  /**
+   * Makes the bucket's leader step down and waits for the next one, which may be the same node again.
+   * @param next the number of the node that is to lead then, as far as the servers can be asked for one
+   */
+  async stepDown(next?: number): Promise<void> {
     const nc = this.connections[0] as NatsConnection;
     const subject = `$JS.API.STREAM.LEADER.STEPDOWN.KV_${this.bucket}`;
     // A server does not answer before the last election is over for it.
+    const wish = next === undefined ? "" : JSON.stringify({ placement: { preferred: `n${next + 1}` } });
     const isDone = async () => {
-      const asked = nc.request(subject, "", { timeout: 5000 });
+      const asked = nc.request(subject, wish, { timeout: 5000 });
       const answer = await asked.then((reply) => reply.json<{ success?: boolean }>()).catch(() => undefined);
       return answer?.success === true;
     };

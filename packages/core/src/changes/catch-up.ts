@@ -2,7 +2,7 @@ import type { Position } from "../nats/bucket.js";
 import { now } from "../util/timers.js";
 import type { GapBuffer, NumberedWrite } from "./gap-buffer.js";
 
-/** What is read from the bucket. `position` and `readSequence` give the leader's word. */
+/** What is read from the bucket. `position` and `readSequence` give the leader's word, and so does a read of nothing. */
 export interface CatchUpSource<W> {
   position(): Promise<Position>;
   /** The entry with exactly this number. */
@@ -16,7 +16,18 @@ export interface CatchUpSource<W> {
 }
 
 /** What was known of a bucket at a moment; the last number is that of the last write that was emitted. */
-export type KnownPosition = Pick<Position, "createdAt" | "first" | "last">;
+export type KnownPosition = Pick<Position, "identity" | "first" | "last">;
+
+/** `doubtful`: not what was emitted, if the leader does not lag behind. */
+type Outcome = "complete" | "unfinished" | "contradicted" | "doubtful";
+
+/** Since when a leader's answers have been doubtful. */
+interface Doubt {
+  /** The leader's. */
+  readonly term: string;
+  /** In ms of `now()`. */
+  readonly since: number;
+}
 
 /** Tombstones stay at least this long (ms): what happened longer ago than this may have left no trace. */
 const SHORTEST_TOMBSTONE = 60_000;
@@ -30,14 +41,13 @@ export class CatchUp<W extends NumberedWrite> {
   readonly #source: CatchUpSource<W>;
   readonly #missed: (isReplaced: boolean) => void;
   readonly #leaderLag: number;
-  /** When the bucket was created: another time may be another bucket. */
-  #createdAt = "";
+  /** Where it differs, it may be another bucket. */
+  #identity = "";
   /** The number of the bucket's first entry. */
   #first = 0;
   /** When the feed was last known to be complete, by the server's clock (Unix ms). */
   #completeAt = 0;
-  /** Since when the leader says that the bucket ends before what was emitted, in ms of `now()`. */
-  #behindSince: number | undefined;
+  #doubt: Doubt | undefined;
 
   /**
    * @param missed called where some writes can no longer be emitted; `isReplaced`: what was emitted no longer counts
@@ -63,34 +73,44 @@ export class CatchUp<W extends NumberedWrite> {
 
   /** What is known of the bucket before it is asked for its position. */
   get known(): KnownPosition {
-    return { createdAt: this.#createdAt, first: this.#first, last: this.#buffer.last };
+    return { identity: this.#identity, first: this.#first, last: this.#buffer.last };
   }
 
   /**
    * Reads what the feed has not reported, up to the end of the bucket. The buffer has to be held meanwhile.
    * @param isCut whether the link was down: no message may have shown that the bucket was restored
-   * @returns false where the leader lags behind what it has reported: try again
+   * @returns false where the leader may lag behind what was acknowledged before its election: try again
    */
   async run(isCut: boolean): Promise<boolean> {
+    const doubt = this.#doubt;
+    // A read that fails ends it: another leader may have been elected.
+    this.#doubt = undefined;
     const { known } = this;
     const { early } = this.#buffer;
     const position = await this.#source.position();
-    const hasGoneBack = hasLost(position, known);
-    if (hasGoneBack && this.#isLagPossible()) return false;
-    this.#behindSince = undefined;
-    if (hasGoneBack || this.#buffer.isContradicted || !(await this.#isSame(position, isCut))) {
-      await this.#restart(position);
-    } else {
-      this.#createdAt = position.createdAt;
-      if (this.#isTooLate(position)) this.#missed(false);
-      await this.#readTo(position);
-      if (await this.isPurged(position)) await this.#restart(position);
-    }
+    const outcome = await this.#compareAndRead(position, known, isCut);
+    if (outcome === "unfinished" || (outcome === "doubtful" && this.#isLagPossible(position, doubt)))
+      return false;
+    this.#doubt = undefined;
+    if (outcome !== "complete") await this.#restart(position);
     this.#first = position.first;
     this.#completeAt = timeOf(position);
     // They were there before the question, but the bucket does not reach them: they are forged.
     this.#buffer.drop(early.filter((number) => number > position.last));
     return true;
+  }
+
+  async #compareAndRead(position: Position, known: KnownPosition, isCut: boolean): Promise<Outcome> {
+    if (hasLost(position, known)) return "doubtful";
+    if (this.#buffer.isContradicted) return "contradicted";
+    if (!(await this.#isSame(position, isCut))) return "doubtful";
+    this.#identity = position.identity;
+    if (this.#isTooLate(position)) {
+      this.#missed(false);
+      this.#completeAt = timeOf(position);
+    }
+    if (!(await this.#readTo(position))) return "unfinished";
+    return (await this.isPurged(position)) ? "doubtful" : "complete";
   }
 
   /**
@@ -109,25 +129,25 @@ export class CatchUp<W extends NumberedWrite> {
   async #restart(position: Position): Promise<void> {
     await this.#startFrom(position);
     this.#missed(true);
+    // What it does not reach is read later.
     await this.#readTo(position);
   }
 
   async #startFrom(position: Position): Promise<void> {
-    const { createdAt, first, last } = position;
+    const { identity, first, last } = position;
     const stored = last === 0 ? null : await this.#source.readSequence(last);
-    this.#createdAt = createdAt;
+    this.#identity = identity;
     this.#first = first;
     this.#completeAt = timeOf(position);
     this.#buffer.restart(last, stored, timeOf(position));
   }
 
   /**
-   * Whether it is the bucket that was followed, with the same history. A server of a cluster that was started again
-   * gives a time of creation of its own (tried on 2.14), so only what was emitted tells: with another time, some of
-   * it has to be there.
+   * Whether it is the bucket that was followed, with the same history. The same bucket may have another identity at
+   * another server, so only what was emitted tells: some of it has to be there then.
    */
-  async #isSame({ createdAt }: Position, isCut: boolean): Promise<boolean> {
-    const isRenamed = createdAt !== this.#createdAt && this.#buffer.last > 0;
+  async #isSame({ identity }: Position, isCut: boolean): Promise<boolean> {
+    const isRenamed = identity !== this.#identity && this.#buffer.last > 0;
     if (!isCut && !isRenamed) return true;
     const { isIntact, held } = await this.#compare();
     return isIntact && (held > 0 || !isRenamed);
@@ -145,8 +165,7 @@ export class CatchUp<W extends NumberedWrite> {
     let next = await this.#source.readNext(Math.max(oldest, last - COMPARED + 1));
     while (next && next.sequence <= last) {
       if (this.#buffer.hasEmitted(next)) held = next.sequence;
-      // A copy that lags behind may have given an entry that is not there any more.
-      else if (await this.#source.readSequence(next.sequence)) return { isIntact: false, held };
+      else if (await this.#isThere(next)) return { isIntact: false, held };
       next = await this.#source.readNext(next.sequence + 1);
     }
     const later = this.#buffer.newestOfEachKey().filter(({ sequence }) => sequence > held);
@@ -160,23 +179,33 @@ export class CatchUp<W extends NumberedWrite> {
       const next = await this.#source.readNext(write.sequence, write.key);
       if (!next) return !this.#source.outlasts(write);
       // A later write up to the last number would have been emitted.
-      return next.sequence > last || this.#buffer.hasEmitted(next);
+      return next.sequence > last || this.#buffer.hasEmitted(next) || !(await this.#isThere(next));
     };
     const kept = await Promise.all(writes.slice(0, COMPARED).map(isKept));
     return !kept.includes(false);
   }
 
-  async #readTo(position: Position): Promise<void> {
+  /** A copy that lags behind may have given an entry that is not there any more. */
+  async #isThere({ sequence }: W): Promise<boolean> {
+    return (await this.#source.readSequence(sequence)) !== null;
+  }
+
+  /** @returns false where another leader, which lags behind, may have said that there is nothing more to read */
+  async #readTo(position: Position): Promise<boolean> {
     const buffer = this.#buffer;
     const { last } = position;
-    if (buffer.last >= last) return;
+    if (buffer.last >= last) return true;
     reading: for await (const batch of this.#source.scan(buffer.last + 1)) {
       for (const entry of batch.sort((one, other) => one.sequence - other.sequence)) {
         if (entry.sequence > last) break reading;
         buffer.acceptRead(entry);
       }
     }
-    buffer.skipTo(last, timeOf(position));
+    if (buffer.last < last) {
+      if ((await this.#source.position()).term !== position.term) return false;
+      buffer.skipTo(last, timeOf(position));
+    }
+    return true;
   }
 
   #isTooLate(position: Position): boolean {
@@ -184,16 +213,21 @@ export class CatchUp<W extends NumberedWrite> {
     return timeOf(position) - completeAt > SHORTEST_TOMBSTONE;
   }
 
-  /** A leader elected a moment ago may not have applied yet what was acknowledged before. */
-  #isLagPossible(): boolean {
-    this.#behindSince ??= now();
-    return now() - this.#behindSince < this.#leaderLag;
+  /**
+   * A leader elected a moment ago may not have applied yet what was acknowledged before. So its answers count once they
+   * have been the same for long enough, without an election meanwhile.
+   */
+  #isLagPossible({ term }: Position, before: Doubt | undefined): boolean {
+    if (term === "") return false;
+    const at = now();
+    this.#doubt = before?.term === term ? before : { term, since: at };
+    return at - this.#doubt.since < this.#leaderLag;
   }
 }
 
 /** Whether the bucket may be another one, or has lost its last writes, or has got back entries that were gone. */
 export function contradicts(position: Position, known: KnownPosition): boolean {
-  return position.createdAt !== known.createdAt || hasLost(position, known);
+  return position.identity !== known.identity || hasLost(position, known);
 }
 
 function hasLost(position: Position, known: KnownPosition): boolean {

@@ -229,7 +229,6 @@ export class ChangeTail {
   }
 
   async #attempt(): Promise<boolean> {
-    const isCheck = this.#mustCheck;
     const cuts = this.#cuts;
     let isDone = false;
     this.#mustCheck = false;
@@ -240,7 +239,7 @@ export class ChangeTail {
       // Nothing is lost: it is tried again.
     }
     if (isDone && this.#isCut && cuts === this.#cuts) this.#resume();
-    if (!isDone && isCheck) this.#mustCheck = true;
+    if (!isDone) this.#mustCheck = true;
     // What comes in the moments after a cut may be forged, and the real message may have been lost in the cut.
     if (!this.#isCut) this.#buffer.release();
     this.#settle();

@@ -43,8 +43,10 @@ interface Watch {
 export interface Position {
   readonly first: number;
   readonly last: number;
-  /** When the bucket was created, as the server writes it: a bucket deleted and created again is another one. */
-  readonly createdAt: string;
+  /** Differs where the bucket was deleted and created again, and perhaps at another server. */
+  readonly identity: string;
+  /** Differs after an election of the bucket's leader; empty where there is no cluster. */
+  readonly term: string;
   /** How many entries the bucket holds. */
   readonly entries: number;
   /** The server's clock (Unix ms); 0 where it does not say. */
@@ -138,8 +140,8 @@ export class Bucket {
 
   /** Where the bucket begins and ends now. */
   async position(deadline: number): Promise<Position> {
-    const { first, last, created, messages, serverTime } = await this.entries.state(deadline);
-    return { first, last, createdAt: created, entries: messages, serverTime };
+    const { first, last, identity, term, messages, serverTime } = await this.entries.state(deadline);
+    return { first, last, identity, term, entries: messages, serverTime };
   }
 
   /**

@@ -175,10 +175,12 @@ export class Entries {
 
   /** What the leader says of the stream; not before it has all that this process knows of. */
   async state(deadline: number): Promise<StreamState> {
-    const patience = Math.min(deadline, now() + CATCH_UP);
+    let patience = deadline;
     for (let pause = FIRST_PAUSE; ; pause = longer(pause)) {
       const state = await this.#askState(deadline);
       if (state.last >= this.known.newest || now() > patience) return state;
+      // From the first answer on: the election may have taken long.
+      patience = Math.min(patience, now() + CATCH_UP);
       await pauseUntil(pause, deadline, "the bucket's leader has not caught up");
     }
   }

@@ -120,14 +120,22 @@ export function leaderEntry(reply: Reply, name: StreamName): Entry | null {
 
 /** What the leader says of a stream. */
 export interface StreamState {
-  /** When the stream was created, as the server writes it. */
-  readonly created: string;
+  /**
+   * What tells the stream from an earlier one of its name. A server of a cluster that was restarted gives a time of
+   * creation of its own (tried on 2.14), so it is the Raft group; where there is none, the time of creation.
+   */
+  readonly identity: string;
   readonly messages: number;
   readonly first: number;
   readonly last: number;
   readonly replicas: number;
   /** Name of the server that leads the bucket; the only one where there is no cluster. */
   readonly leader: string;
+  /**
+   * Another one after each election; where the server does not say when that was (2.10), after one that another
+   * server has won. Empty without a cluster, where there are no elections.
+   */
+  readonly term: string;
   /** The server's clock when it answered (Unix ms); 0 where it does not say. */
   readonly serverTime: number;
 }
@@ -146,17 +154,24 @@ export function streamState(reply: Reply, name: StreamName): StreamState {
     error?: ApiError;
     created?: string;
     ts?: string;
-    cluster?: { leader?: string };
+    cluster?: { name?: string; leader?: string; leader_since?: string; raft_group?: string };
     config?: { num_replicas?: number };
     state?: { messages: number; first_seq: number; last_seq: number };
   }>(reply);
   if (answer.error || !answer.state) throw apiError(answer.error ?? {}, name);
   if (answer.cluster && !answer.cluster.leader) throw unavailable(noLeader(name));
   const { created = "", ts, config } = answer;
+  const {
+    name: cluster,
+    leader = "",
+    leader_since: since = "",
+    raft_group: identity = created,
+  } = answer.cluster ?? {};
   const { messages, first_seq: first, last_seq: last } = answer.state;
   const serverTime = Date.parse(ts ?? "") || 0;
-  const { leader = "" } = answer.cluster ?? {};
-  return { created, messages, first, last, replicas: config?.num_replicas ?? 1, leader, serverTime };
+  const term = cluster ? `${leader} ${since}` : "";
+  const replicas = config?.num_replicas ?? 1;
+  return { identity, messages, first, last, replicas, leader, term, serverTime };
 }
 
 /** A page of a stream's subjects, and how many there are in all. @throws `ERR_SESSION_UNAVAILABLE` as `streamState` */
