@@ -70,6 +70,8 @@ export class Bucket {
   readonly #opening = new SingleFlight(() => this.#open());
   readonly #watches = new Set<Watch>();
   #opened: Opened | undefined;
+  /** What a server has said last at the opening that is under way. */
+  #refusal: Error | undefined;
   #isMissing = false;
   #createdAt = Number.NEGATIVE_INFINITY;
   #closed = false;
@@ -120,9 +122,9 @@ export class Bucket {
   async open(deadline: number, isMissing = false): Promise<void> {
     if (isMissing) this.#isMissing = true;
     if (this.isOpen) return;
-    await within(deadline, this.#opening.run(), () =>
-      unavailable(`the bucket${this.#subjects.where} was not opened in time`),
-    );
+    const late = () =>
+      this.#refusal ?? unavailable(`the bucket${this.#subjects.where} was not opened in time`);
+    await within(deadline, this.#opening.run(), late);
   }
 
   get entries(): Entries {
@@ -172,9 +174,13 @@ export class Bucket {
 
   async #open(): Promise<void> {
     const deadline = now() + this.#options.timeout;
+    this.#refusal = undefined;
     const nc = await this.#link.connect(deadline);
     const wasOpen = this.#opened !== undefined;
     const on = {
+      refused: (why: Error) => {
+        this.#refusal = why;
+      },
       missing: () => this.#beforeCreation(nc, deadline),
       created: () => {
         this.#createdAt = now();

@@ -47,6 +47,8 @@ export interface FoundStream {
 
 /** Receives what the opening of a bucket finds. */
 export interface OpeningListener {
+  /** A server has said why the bucket cannot be opened now; it is asked again. */
+  refused(why: Error): void;
   /** The bucket is missing. Rejects where it must not be created. */
   missing(): Promise<void>;
   /** The bucket was missing and has been created. */
@@ -86,7 +88,8 @@ export async function openStream(
 ): Promise<StreamFacts> {
   checkServerVersion(nc.info?.version);
   try {
-    let found = await find(nc, subjects, deadline);
+    const refused = (why: unknown) => on.refused(managementError(why, subjects));
+    let found = await find(nc, subjects, deadline, refused);
     if (!found) {
       await on.missing();
       found = await create(nc, options, subjects, deadline);
@@ -114,9 +117,11 @@ export async function find(
   nc: NatsConnectionLike,
   subjects: Subjects,
   deadline: number,
+  onRefused?: (why: unknown) => void,
 ): Promise<FoundStream | undefined> {
+  const ask = (streams: JetStreamManager["streams"]) => streams.info(subjects.stream);
   try {
-    return foundIn(await manage(nc, subjects, deadline, (streams) => streams.info(subjects.stream)));
+    return foundIn(await manage(nc, subjects, deadline, ask, onRefused));
   } catch (error) {
     if (serverErrorCode(error) === STREAM_NOT_FOUND) return undefined;
     throw error;
@@ -216,12 +221,14 @@ export function traitsOf({ info }: NatsConnectionLike): ServerTraits {
 /**
  * Asks JetStream something about a stream, through the client's own JetStream package. All that is asked here
  * may be asked twice, so it is asked again where an answer was lost or a cluster has no leader at the moment.
+ * @param onRefused called with the last answer that was an error, before it is asked again
  */
 export async function manage<T>(
   nc: NatsConnectionLike,
   { api, isElsewhere }: Subjects,
   deadline: number,
   ask: (streams: JetStreamManager["streams"], manager: JetStreamManager) => Promise<T>,
+  onRefused?: (why: unknown) => void,
 ): Promise<T> {
   let told: unknown;
   for (let pause = FIRST_PAUSE; ; pause = longer(pause)) {
@@ -236,6 +243,7 @@ export async function manage<T>(
       if (!isSilence(error)) told = error;
       const isLast = deadline - now() - pause < LEAST_TRY;
       if (isLast || !mayPass(error, isElsewhere || nc.info?.jetstream === true)) throw told ?? error;
+      if (told !== undefined) onRefused?.(told);
       await sleep(pause);
     }
   }
