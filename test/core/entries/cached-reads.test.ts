@@ -4,28 +4,13 @@ import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { type NatsServer, startNatsServer } from "nats-dev-server";
 import type { SessionStore, SessionStoreOptions } from "nats-session-store";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { statsOf, warm } from "../../support/cached.js";
 import { stopClock } from "../../support/clock.js";
 import { openPatient } from "../../support/patient.js";
 import { type Connection, newBucket, type Variant, variants } from "../../support/variants.js";
 import { until } from "../../support/wait.js";
 
 type Data = Record<string, unknown>;
-
-/** Loads until the cache answers, which it does once there is a proof that the feed is complete. */
-async function warm(store: SessionStore, id: string): Promise<void> {
-  await until("an answer from the cache", async () => {
-    const before = stats(store).hits;
-    // Of a server that was stopped a moment ago the answer may take too long.
-    await store.load(id).catch(() => {});
-    return stats(store).hits > before;
-  });
-}
-
-function stats(store: SessionStore) {
-  const stats = store.cacheStats();
-  if (!stats) throw new Error("There is no cache");
-  return stats;
-}
 
 /** Counts the reads that reach the server from now on, whoever asks. @returns a function that says how many */
 async function countReads(nc: Connection, bucket: string): Promise<() => Promise<number>> {
@@ -69,14 +54,14 @@ describe.each(variants())("a store with a near cache over $name", (variant: Vari
   it("answers loads without asking the server, and counts them", async () => {
     await cached.save("id", { n: 1 });
     await warm(cached, "id");
-    const before = stats(cached);
+    const before = statsOf(cached);
     const reads = await countReads(here, bucket);
     for (let n = 0; n < 100; n++) expect((await cached.load("id"))?.data).toEqual({ n: 1 });
     expect(await reads()).toBe(0);
     await other.load("id");
     await there.flush();
     expect(await reads()).toBeGreaterThan(0);
-    expect(stats(cached)).toEqual({ ...before, hits: before.hits + 100, size: 1 });
+    expect(statsOf(cached)).toEqual({ ...before, hits: before.hits + 100, size: 1 });
     expect(other.cacheStats()).toBeUndefined();
   });
 
@@ -102,10 +87,10 @@ describe.each(variants())("a store with a near cache over $name", (variant: Vari
   it("reads soon what another process has written", async () => {
     await other.save("id", { n: 0 });
     await warm(cached, "id");
-    const { drops } = stats(cached);
+    const { drops } = statsOf(cached);
     await other.save("id", { n: 1 }, { record: await hold(other, "id") });
     await until("the new value", async () => (await hold(cached, "id")).data.n === 1);
-    expect(stats(cached).drops).toBe(drops + 1);
+    expect(statsOf(cached).drops).toBe(drops + 1);
   });
 
   it("stops serving a session that another process has destroyed, long before `maxStale`", async () => {
@@ -176,7 +161,7 @@ describe.each(variants())("a store with a near cache over $name", (variant: Vari
   it("keeps no more than `max` sessions", async () => {
     const small = await openPatient<Data>(here, { bucket, cache: { max: 3 } });
     for (let n = 0; n < 10; n++) await small.save(`id${n}`, { n });
-    expect(stats(small).size).toBe(3);
+    expect(statsOf(small).size).toBe(3);
     expect((await hold(small, "id0")).data).toEqual({ n: 0 });
     await small.close();
   });
@@ -249,10 +234,10 @@ describe("a near cache whose feed is disturbed", () => {
     const { store: cached } = await open({ cache: { maxStale: 600_000 } });
     await cached.save("id", { n: 0 });
     await warm(cached, "id");
-    const { drops } = stats(cached);
+    const { drops } = statsOf(cached);
     await server.kill();
-    await until("the cache to be closed", () => stats(cached).size === 0);
-    expect(stats(cached).drops).toBe(drops + 1);
+    await until("the cache to be closed", () => statsOf(cached).size === 0);
+    expect(statsOf(cached).drops).toBe(drops + 1);
     await server.restart();
     await warm(cached, "id");
   });

@@ -15,6 +15,7 @@ import { recordOf } from "../operations/record.js";
 import { saveSession } from "../operations/save.js";
 import { touchSession } from "../operations/touch.js";
 import type { SessionRecord } from "../types.js";
+import { objectLinks } from "../util/object-links.js";
 import type { OldSession } from "./old-store.js";
 
 /** What is stored here under an id. */
@@ -36,7 +37,7 @@ export class MovingSessions<T extends object> {
   /** Whether old processes may write what is stored here. */
   readonly #isShared: boolean;
   /** What this store remembers of the old one, by record; none for a session that only this store has written. */
-  readonly #taken = new WeakMap<SessionRecord<T>, Taken>();
+  readonly #taken = objectLinks<Taken>();
 
   constructor(parts: Assembly, comparable: Comparable, isShared: boolean) {
     this.#parts = parts;
@@ -46,7 +47,7 @@ export class MovingSessions<T extends object> {
 
   /** Whether old processes may have written the session since it was written here. */
   isShared(record: SessionRecord<T>): boolean {
-    return this.#taken.has(record);
+    return this.#taken.get(record) !== undefined;
   }
 
   /** What is stored here, after the writes of this process that are under way. */
@@ -123,10 +124,11 @@ export class MovingSessions<T extends object> {
   ): Promise<SessionRecord<T> | null> {
     const { context } = this.#parts;
     const { data: theirs, mark } = unmarked(old.data);
-    const taken = this.#taken.get(record) ?? [];
+    const remembered = this.#taken.get(record);
+    const taken = remembered ?? [];
     const changes = changesOf(theirs, mark, taken, this.#comparable);
     let current: SessionRecord<T> = record;
-    const isSettling = !this.#isShared && this.#taken.has(record);
+    const isSettling = !this.#isShared && remembered !== undefined;
     if (changes === "all" || changes.size > 0 || isSettling) {
       const data = applied(record.data, theirs as T, changes);
       const now = takenWith(taken, theirs, mark, this.#comparable);

@@ -84,11 +84,6 @@ export class Buckets {
     return true;
   }
 
-  /** Whether no server will ever answer, because the connection is closed and the store cannot make another. */
-  get isOver(): boolean {
-    return this.#link.isOver;
-  }
-
   /** When the server last answered, in ms of `now()`. */
   get repliedAt(): number {
     return this.#link.repliedAt;
