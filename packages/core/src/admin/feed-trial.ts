@@ -1,8 +1,7 @@
 import type { StoreContext } from "../entries/store-context.js";
-import { unavailable } from "../errors.js";
+import { type SessionStoreError, unavailable } from "../errors.js";
 import { encodeTombstone } from "../format/metadata.js";
 import type { Bucket } from "../nats/bucket.js";
-import { contention } from "../operations/contention.js";
 import { now } from "../util/timers.js";
 import { within } from "../util/within.js";
 
@@ -38,11 +37,8 @@ export async function tryFeed(context: StoreContext, bucket: Bucket, deadline: n
     failed: (error) => onFailure?.(error),
   });
   try {
-    const { revision, writtenAt } = await within(
-      deadline,
-      Promise.race([failed, write(bucket, key, deadline)]),
-      () => unavailable("the server took no write in time"),
-    );
+    const writing = Promise.race([failed, write(bucket, key, deadline)]);
+    const { revision, writtenAt } = await within(deadline, writing, noWrite);
     const report = new Promise<void>((resolve) => {
       onReport = () => {
         if (reported.has(revision)) resolve();
@@ -71,5 +67,9 @@ async function write(
     // Another trial was faster, or the answer was lost: either way the next one builds on what is there.
     if (typeof revision === "number") return { revision, writtenAt };
   }
-  throw contention();
+  throw noWrite();
+}
+
+function noWrite(): SessionStoreError {
+  return unavailable("the server took no write in time");
 }

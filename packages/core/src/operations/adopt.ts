@@ -6,7 +6,7 @@ import type { SessionMetadata } from "../format/metadata.js";
 import type { OperationContext } from "../util/channels.js";
 import { now } from "../util/timers.js";
 import { serializeData, userIn } from "./application.js";
-import { contention } from "./contention.js";
+import { heldUp } from "./contention.js";
 import { destroySession } from "./destroy.js";
 import { LoadedSession } from "./loaded-session.js";
 
@@ -122,7 +122,7 @@ export async function destroyForGood(
       const end = { createdAt: 0, expiresAt: Date.now() + context.buckets.facts.maxTtl };
       const answer = await context.sessions.remove({ handle, tombstone: end, expected }, deadline);
       if (typeof answer === "number") return wasLive;
-      if (now() > deadline) throw contention();
+      if (now() > deadline) throw heldUp(context);
     }
   });
 }

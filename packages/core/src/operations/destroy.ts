@@ -5,7 +5,7 @@ import { isHandle } from "../format/keys.js";
 import type { SessionMetadata } from "../format/metadata.js";
 import { ended as endedChannel, type OperationContext } from "../util/channels.js";
 import { now } from "../util/timers.js";
-import { contention } from "./contention.js";
+import { heldUp } from "./contention.js";
 
 /** Restricts a destroy to the sessions of one user, by the hashes that the user's name may have. */
 export interface OnlyOf {
@@ -117,7 +117,7 @@ async function endOne(
     }
     // Without an answer it may be this process that ended the session, which the next look shows.
     if (answer === "lost") wasLive ||= isAlive;
-    if (now() > deadline) throw contention();
+    if (now() > deadline) throw heldUp(context);
     if (trace) trace.attempts++;
     known = undefined;
   }

@@ -9,7 +9,7 @@ import { gone, merges, type OperationContext } from "../util/channels.js";
 import { now } from "../util/timers.js";
 import { serializeData, userIn } from "./application.js";
 import { type Content, reconcile } from "./conflict.js";
-import { contention } from "./contention.js";
+import { heldUp } from "./contention.js";
 import { destroySession } from "./destroy.js";
 import { follow } from "./follow.js";
 import { baseOf, LoadedSession, loadedSession, storedOf } from "./loaded-session.js";
@@ -102,7 +102,7 @@ async function rotate<T extends object>(
       }
       if (revision > 0 && !found.session) return undefined;
       if (answer === "conflict" || found.revision !== revision) throw taken();
-      if (now() > deadline) throw contention();
+      if (now() > deadline) throw heldUp(context);
     }
   };
 
@@ -153,7 +153,7 @@ async function rotate<T extends object>(
         }
         return { outcome: held ? "merged" : "saved", record: result };
       }
-      if (now() > deadline) throw contention();
+      if (now() > deadline) throw heldUp(context);
       if (trace) trace.attempts++;
     }
   } catch (error) {
