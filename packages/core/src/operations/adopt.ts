@@ -1,6 +1,5 @@
 import { isWritten } from "../entries/session-entry.js";
 import type { StoreContext } from "../entries/store-context.js";
-import type { Added } from "../entries/user-index.js";
 import { expiryOf } from "../format/expiry.js";
 import type { SessionMetadata } from "../format/metadata.js";
 import type { OperationContext } from "../util/channels.js";
@@ -9,6 +8,7 @@ import { serializeData, userIn } from "./application.js";
 import { heldUp } from "./contention.js";
 import { destroySession } from "./destroy.js";
 import { LoadedSession } from "./loaded-session.js";
+import { MembershipChange, ownerOf } from "./membership.js";
 
 /** A session of another store, as it is to begin here. */
 export interface Adoption<T extends object> {
@@ -76,17 +76,17 @@ async function adopt<T extends object>(
   adoption: Adoption<T>,
   deadline: number,
 ): Promise<LoadedSession<T> | null | undefined> {
-  const { data, userHash: hash, expected = 0 } = adoption;
+  const { data, userHash, expected = 0 } = adoption;
   const times = timesOf(context, adoption);
   if (!times) return undefined;
   const { createdAt, expiresAt } = times;
   const value = await serializeData(context, data, deadline);
-  const userHash = hash ?? hashOf(context, data, deadline);
-  const added: Added | undefined =
+  const owner =
     userHash === undefined
-      ? undefined
-      : await context.index.add({ userHash, handle, place: undefined, expiresAt }, deadline);
-  const membership = added?.membership;
+      ? ownerOf(context, userIn(context, data, deadline), undefined)
+      : { hash: userHash, hashes: [userHash] };
+  const change = new MembershipChange(context, handle, deadline, false);
+  const membership = await change.prepare(owner, undefined, expiresAt);
   const metadata: SessionMetadata = { createdAt, expiresAt, write: "create", membership };
   const answer = await context.sessions.write({ handle, value, metadata, expected }, deadline);
   if (typeof answer === "number")
@@ -95,7 +95,7 @@ async function adopt<T extends object>(
   if (answer === "lost" && session && isWritten(session, { value, metadata })) {
     return new LoadedSession(handle, data, session);
   }
-  if (membership) context.index.remove([{ ...membership, handle }]);
+  change.rollback();
   return null;
 }
 
@@ -125,9 +125,4 @@ export async function destroyForGood(
       if (now() > deadline) throw heldUp(context);
     }
   });
-}
-
-function hashOf(context: StoreContext, data: object, deadline: number): string | undefined {
-  const user = context.options.user && userIn(context, data, deadline);
-  return user === undefined ? undefined : context.users.current(user);
 }

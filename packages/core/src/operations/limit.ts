@@ -5,7 +5,8 @@ import { limits } from "../util/channels.js";
 import { destroySession } from "./destroy.js";
 import { BATCH, clean, examine, membersOf, underWay } from "./user-sessions.js";
 
-interface User {
+/** The user that a session is to belong to: the hash to store, and all hashes that the name may have in the index. */
+export interface Owner {
   readonly hash: string;
   readonly hashes: readonly string[];
 }
@@ -29,7 +30,7 @@ const SAMPLE_FROM = 16;
  */
 export async function admit(
   context: StoreContext,
-  user: User,
+  user: Owner,
   { handle, place, members }: SignIn,
   deadline: number,
 ): Promise<void> {
@@ -68,7 +69,7 @@ export async function admit(
  */
 export async function endOldest(
   context: StoreContext,
-  user: User,
+  user: Owner,
   own: SignIn,
   isLast: boolean,
   deadline: number,
@@ -101,7 +102,7 @@ interface Surplus {
 
 async function beyond(
   context: StoreContext,
-  { hashes }: User,
+  { hashes }: Owner,
   own: SignIn,
   members: readonly Member[],
   limit: number,
@@ -128,7 +129,7 @@ async function beyond(
 /** Ends the sessions of members, which may have ended by themselves, or have another place than a failed sign-in left. */
 async function endAll(
   context: StoreContext,
-  { hashes }: User,
+  { hashes }: Owner,
   { members, kept }: Surplus,
   deadline: number,
 ): Promise<void> {
@@ -152,7 +153,7 @@ async function endAll(
 }
 
 /** Ends many sessions, newest first, until the store is closed or an outage comes: the next sign-in goes on. */
-function endInBackground(context: StoreContext, user: User, { members, kept }: Surplus): void {
+function endInBackground(context: StoreContext, user: Owner, { members, kept }: Surplus): void {
   const { ending } = context;
   if (ending.has(user.hash)) return;
   ending.add(user.hash);
@@ -174,7 +175,7 @@ function endInBackground(context: StoreContext, user: User, { members, kept }: S
 }
 
 /** Without a limit the ends of sessions that nobody lists are noticed by looking at a few members at each sign-in. */
-function sample(context: StoreContext, { hashes }: User, members: readonly Member[]): void {
+function sample(context: StoreContext, { hashes }: Owner, members: readonly Member[]): void {
   if (members.length < SAMPLE_FROM) return;
   const start = Math.floor(Math.random() * (members.length - SAMPLE));
   context.background(async (deadline) => {

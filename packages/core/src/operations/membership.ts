@@ -2,13 +2,7 @@ import { bucketOf } from "../entries/place.js";
 import type { StoreContext } from "../entries/store-context.js";
 import type { Added, MemberName } from "../entries/user-index.js";
 import type { Membership } from "../format/metadata.js";
-import { admit, endOldest, type SignIn } from "./limit.js";
-
-/** The user that a session is to belong to: the hash to store, and all hashes that the name may have in the index. */
-export interface Owner {
-  readonly hash: string;
-  readonly hashes: readonly string[];
-}
+import { admit, endOldest, type Owner, type SignIn } from "./limit.js";
 
 /**
  * The user of a session that is written, by name. A store without the option `user` leaves the membership as it is:
@@ -32,6 +26,7 @@ export class MembershipChange {
   readonly #context: StoreContext;
   readonly #handle: string;
   readonly #deadline: number;
+  readonly #isLimited: boolean;
   /** What this change has written to the index. */
   #added: Added | undefined;
   /** The line that it has added there; none where an entry was only made to last longer. */
@@ -41,10 +36,12 @@ export class MembershipChange {
   #owner: Owner | undefined;
   #isSent = false;
 
-  constructor(context: StoreContext, handle: string, deadline: number) {
+  /** @param isLimited whether the limit of sessions is asked, where the session becomes a user's */
+  constructor(context: StoreContext, handle: string, deadline: number, isLimited = true) {
     this.#context = context;
     this.#handle = handle;
     this.#deadline = deadline;
+    this.#isLimited = isLimited;
   }
 
   /**
@@ -86,7 +83,7 @@ export class MembershipChange {
     const { membership } = added;
     this.#added = added;
     if (isNewLine) this.#line = { ...joining, place: membership.place };
-    if (place !== undefined) return membership;
+    if (place !== undefined || !this.#isLimited) return membership;
     this.#isSignIn = true;
     try {
       await admit(this.#context, owner, this.#signIn(added), this.#deadline);

@@ -9,8 +9,9 @@ import { now } from "../util/timers.js";
 import { within } from "../util/within.js";
 import { deserializeData, userIn } from "./application.js";
 import { heldUp } from "./contention.js";
+import type { Owner } from "./limit.js";
 import { loadedSession, renewed, storedOf } from "./loaded-session.js";
-import { MembershipChange, type Owner, ownerOf } from "./membership.js";
+import { MembershipChange, ownerOf } from "./membership.js";
 import { ttlFor } from "./ttl.js";
 
 /** Whether a touch of this record would store anything now, or be skipped as too soon after the last write. */
