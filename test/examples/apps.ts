@@ -4,7 +4,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { NatsStore as ExpressStore } from "connect-nats";
 import { createApp as createExpressApp } from "example-express-login";
 import { createApp as createKoaApp } from "example-koa-login";
-import { storeOptions } from "example-login-shared";
+import { createUserDirectory, demoAccounts, storeOptions } from "example-login-shared";
 import { NatsStore as KoaStore } from "koa-session-nats";
 import type { SessionRecord, SessionStoreOptions, UserSession } from "nats-session-store";
 import { answered } from "../support/answered.js";
@@ -37,6 +37,8 @@ export interface LoginExample {
 }
 
 const secret = "only for these tests";
+/** The usual hash of a password takes a processor a fifth of a second. */
+const users = createUserDirectory(demoAccounts, { N: 2 });
 /** Patient, for a busy machine; outages are seen through {@link startHasty}. */
 const usualOptions: SessionStoreOptions = {
   ...storeOptions({ maxSessionsPerUser: undefined }),
@@ -49,7 +51,7 @@ export const loginExamples: LoginExample[] = [
     cookieName: "express-login",
     async start(nc, { store: storeOptions, ...options } = {}) {
       const store = await ExpressStore.open(nc, { ...usualOptions, ...storeOptions });
-      return listen(createExpressApp({ store, secret, ...options }), store);
+      return listen(createExpressApp({ store, secret, users, ...options }), store);
     },
   },
   {
@@ -57,7 +59,7 @@ export const loginExamples: LoginExample[] = [
     cookieName: "koa-login",
     async start(nc, { store: storeOptions, ...options } = {}) {
       const store = await KoaStore.open(nc, { ...usualOptions, ...storeOptions });
-      return listen(createKoaApp({ store, secret, ...options }).callback(), store);
+      return listen(createKoaApp({ store, secret, users, ...options }).callback(), store);
     },
   },
 ];

@@ -8,6 +8,7 @@ import {
   readAssets,
   type Site,
   securityHeaders,
+  type UserDirectory,
 } from "example-login-shared";
 import express, { type CookieOptions, type Express, type Response } from "express";
 import session from "express-session";
@@ -28,6 +29,8 @@ export interface AppOptions {
   cookieName?: string;
   /** Milliseconds until an unused session ends. Default: 24 hours. */
   maxAge?: number;
+  /** Who may sign in. Default: the people of the demo. */
+  users?: UserDirectory;
 }
 
 export function createApp(options: AppOptions): Express {
@@ -68,7 +71,7 @@ export function createApp(options: AppOptions): Express {
       rolling: true,
     }),
   );
-  const users = createUserDirectory(demoAccounts);
+  const { users = createUserDirectory(demoAccounts) } = options;
   const forgetCookie = (res: Response): void => void res.clearCookie(cookieName, cookie);
   app.use(loginRoutes({ site, accounts: demoAccounts, users, forgetCookie }));
   app.use("/devices", deviceRoutes({ site, users, store, ending, forgetCookie }));

@@ -6,6 +6,7 @@ import {
   Refusal,
   type Site,
   securityHeaders,
+  type UserDirectory,
 } from "example-login-shared";
 import Koa from "koa";
 import session from "koa-session";
@@ -28,6 +29,8 @@ export interface AppOptions {
   cookieName?: string;
   /** Milliseconds until an unused session ends. Default: 24 hours. */
   maxAge?: number;
+  /** Who may sign in. Default: the people of the demo. */
+  users?: UserDirectory;
 }
 
 export function createApp(options: AppOptions): Koa {
@@ -54,7 +57,7 @@ export function createApp(options: AppOptions): Koa {
     return next();
   });
   app.use(session({ store, key, ...cookie, maxAge, rolling: true }, app));
-  const users = createUserDirectory(demoAccounts);
+  const { users = createUserDirectory(demoAccounts) } = options;
   app.use(loginRoutes({ site, accounts: demoAccounts, users }).routes());
   app.use(deviceRoutes({ site, users, store, ending }).routes());
   app.use(() => {

@@ -5,18 +5,25 @@ export interface PasswordHash {
   hash: Buffer;
 }
 
+/** What a hash costs to compute. */
+export type HashCost = Pick<ScryptOptions, "N" | "r" | "p">;
+
 /** 16 MiB of memory and five passes over it. */
-const cost: ScryptOptions = { N: 2 ** 14, r: 8, p: 5 };
+export const usualCost: HashCost = { N: 2 ** 14, r: 8, p: 5 };
 const saltBytes = 16;
 const hashBytes = 32;
 
-export async function hashPassword(password: string): Promise<PasswordHash> {
+export async function hashPassword(password: string, cost: HashCost): Promise<PasswordHash> {
   const salt = randomBytes(saltBytes);
-  return { salt, hash: await derive(password, salt) };
+  return { salt, hash: await derive(password, salt, cost) };
 }
 
-export async function verifyPassword(password: string, { salt, hash }: PasswordHash): Promise<boolean> {
-  return timingSafeEqual(await derive(password, salt), hash);
+export async function verifyPassword(
+  password: string,
+  { salt, hash }: PasswordHash,
+  cost: HashCost,
+): Promise<boolean> {
+  return timingSafeEqual(await derive(password, salt, cost), hash);
 }
 
 /** Fits no password, and takes as long to check as any other. */
@@ -24,7 +31,7 @@ export function unmatchableHash(): PasswordHash {
   return { salt: randomBytes(saltBytes), hash: randomBytes(hashBytes) };
 }
 
-function derive(password: string, salt: Buffer): Promise<Buffer> {
+function derive(password: string, salt: Buffer, cost: HashCost): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     scrypt(password.normalize("NFKC"), salt, hashBytes, cost, (error, key) =>
       error === null ? resolve(key) : reject(error),

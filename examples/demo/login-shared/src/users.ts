@@ -1,4 +1,11 @@
-import { hashPassword, type PasswordHash, unmatchableHash, verifyPassword } from "./password.js";
+import {
+  type HashCost,
+  hashPassword,
+  type PasswordHash,
+  unmatchableHash,
+  usualCost,
+  verifyPassword,
+} from "./password.js";
 
 export interface User {
   /** What the person types to sign in, and what the session remembers. */
@@ -22,9 +29,12 @@ export const demoAccounts: readonly Account[] = [
 ];
 
 /** A directory in memory, which keeps hashes of the passwords only. */
-export function createUserDirectory(accounts: readonly Account[]): UserDirectory {
+export function createUserDirectory(accounts: readonly Account[], cost: HashCost = usualCost): UserDirectory {
   const entries = new Map<string, { user: User; password: Promise<PasswordHash> }>(
-    accounts.map(({ id, name, password }) => [id, { user: { id, name }, password: hashPassword(password) }]),
+    accounts.map(({ id, name, password }) => [
+      id,
+      { user: { id, name }, password: hashPassword(password, cost) },
+    ]),
   );
   const nobody = Promise.resolve(unmatchableHash());
 
@@ -32,7 +42,7 @@ export function createUserDirectory(accounts: readonly Account[]): UserDirectory
     find: (id) => (id === undefined ? undefined : entries.get(id)?.user),
     async verify(id, password) {
       const entry = entries.get(id.trim().toLowerCase());
-      const matches = await verifyPassword(password, await (entry?.password ?? nobody));
+      const matches = await verifyPassword(password, await (entry?.password ?? nobody), cost);
       return matches ? entry?.user : undefined;
     },
   };
