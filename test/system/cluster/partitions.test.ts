@@ -69,7 +69,8 @@ describe("three servers", () => {
         (await cluster.lastAt(follower, bucket)) >= (record?.revision ?? 0);
       cluster.delayReplication(follower, 300);
       let behind = 0;
-      for (let round = 0; round < 5; round++) {
+      // On a busy machine few loads fit into the time in which the follower is behind.
+      for (let round = 0; round < 5 || (behind <= 100 && round < 100); round++) {
         const [ended, changed] = [`ended-${round}`, `changed-${round}`];
         await store.save(ended, { n: 1 });
         const { record } = await store.save(changed, { n: 1 });

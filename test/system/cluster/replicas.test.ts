@@ -82,7 +82,8 @@ describe("a bucket of one replica that gets three while stores use it", () => {
     });
     const count = 20;
     let behind = 0;
-    for (let round = 0; round < 5; round++) {
+    // On a busy machine the follower may have caught up before it is asked.
+    for (let round = 0; round < 5 || (behind === 0 && round < 30); round++) {
       const ids = Array.from({ length: count }, (_, n) => `id-${round}-${n}`);
       const each = <T>(operation: (id: string) => Promise<T>) =>
         Promise.all(ids.map((id) => answered(() => operation(id))));
