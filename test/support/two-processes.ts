@@ -2,13 +2,14 @@ import { cp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type NatsServer, type NatsServerOptions, startNatsServer } from "nats-dev-server";
 import type { SessionStore, SessionStoreOptions } from "nats-session-store";
-import { onTestFinished } from "vitest";
+import { onTestFinished, type TestContext } from "vitest";
 import { BadNetwork } from "./bad-network.js";
 import { openPatient } from "./patient.js";
 import type { Data } from "./stores.js";
 import { type Connection, newBucket } from "./variants.js";
 
 type Connect = (options: { servers: string }) => Promise<Connection>;
+type Defer = TestContext["onTestFinished"];
 
 /** A server of its own, one process that writes, and one that reads over a network which can be cut. */
 export class TwoProcesses {
@@ -18,21 +19,26 @@ export class TwoProcesses {
     readonly server: NatsServer,
     readonly network: BadNetwork,
     readonly connect: Connect,
+    private readonly defer: Defer,
   ) {}
 
-  /** What it starts ends with the test. */
-  static async start(connect: Connect, options: NatsServerOptions = {}): Promise<TwoProcesses> {
+  /** What it starts ends with the test. @param defer that of the test, where tests run at the same time */
+  static async start(
+    connect: Connect,
+    options: NatsServerOptions = {},
+    defer: Defer = onTestFinished,
+  ): Promise<TwoProcesses> {
     const server = await startNatsServer(options);
-    onTestFinished(() => server.stop());
+    defer(() => server.stop());
     const network = await BadNetwork.start(server.port);
-    onTestFinished(() => network.close());
-    return new TwoProcesses(server, network, connect);
+    defer(() => network.close());
+    return new TwoProcesses(server, network, connect, defer);
   }
 
   async nc(servers = this.server.url): Promise<Connection> {
     // The server states its own address, which would be a way around the network.
     const nc = await this.connect({ servers, ignoreClusterUpdates: true } as { servers: string });
-    onTestFinished(() => nc.close());
+    this.defer(() => nc.close());
     return nc;
   }
 
@@ -49,7 +55,7 @@ export class TwoProcesses {
   async #open(servers: string, options: SessionStoreOptions): Promise<SessionStore<Data>> {
     const nc = await this.nc(servers);
     const store = await openPatient<Data>(nc, { bucket: this.bucket, touchAfter: 0, ...options });
-    onTestFinished(() => store.close());
+    this.defer(() => store.close());
     return store;
   }
 
@@ -57,7 +63,7 @@ export class TwoProcesses {
   async backUp(): Promise<() => Promise<void>> {
     const data = this.server.dataDir;
     const copy = `${data}-backup`;
-    onTestFinished(() => rm(copy, { recursive: true, force: true }));
+    this.defer(() => rm(copy, { recursive: true, force: true }));
     await this.server.kill();
     await cp(data, copy, { recursive: true });
     await this.server.restart();

@@ -1,5 +1,5 @@
 import { headers } from "@nats-io/nats-core";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, type TestContext } from "vitest";
 import { warm } from "../../support/cached.js";
 import { TwoProcesses } from "../../support/two-processes.js";
 import { type Connection, clients } from "../../support/variants.js";
@@ -11,13 +11,15 @@ const config = `authorization { users: [
   { user: eve, password: x, permissions: { publish: { deny: ["$KV.>", "$JS.>"] }, subscribe: { deny: ["$KV.>"] } } }
 ] }`;
 
+// Most of the time passes until the feed, after a silence, asks the bucket: so they wait together.
 describe.each(Object.entries(clients))(
   "over %s, one who may publish on the feed's subject",
+  { concurrent: true },
   (_name, connect) => {
-    const start = async () => {
+    const start = async (defer: TestContext["onTestFinished"]) => {
       const as = (user: string) => (options: { servers: string }) =>
         connect({ ...options, user, pass: "x" } as { servers: string });
-      const site = await TwoProcesses.start(as("app"), { config });
+      const site = await TwoProcesses.start(as("app"), { config }, defer);
       const [writer, reader] = [await site.writer(), await site.reader({ cache: { maxStale: 1000 } })];
       const eve = await as("eve")({ servers: site.server.url });
       const witness = await Witness.of(reader);
@@ -38,8 +40,10 @@ describe.each(Object.entries(clients))(
     const untilMissed = (witness: Witness) =>
       until("that changes were missed", () => witness.seen.some(({ type }) => type === "missed"));
 
-    it("suppresses no end of a session: it is `missed`, emitted all the same, and no cache serves the session", async () => {
-      const { writer, reader, witness, forge, end } = await start();
+    it("suppresses no end of a session: it is `missed`, emitted all the same, and no cache serves the session", async ({
+      onTestFinished: defer,
+    }) => {
+      const { writer, reader, witness, forge, end } = await start(defer);
       const revision = await saved(writer, "id");
       const ended: string[] = [];
       reader.onEnded(reader.handleOf("id"), ({ reason }) => ended.push(reason));
@@ -53,8 +57,8 @@ describe.each(Object.entries(clients))(
       await end();
     });
 
-    it("keeps no session in a cache with messages about later numbers", async () => {
-      const { writer, reader, witness, forge, end } = await start();
+    it("keeps no session in a cache with messages about later numbers", async ({ onTestFinished: defer }) => {
+      const { writer, reader, witness, forge, end } = await start(defer);
       const revision = await saved(writer, "id");
       await warm(reader, "id");
       for (let n = 1; n < 20; n += 2) await forge("other", revision + n);
@@ -68,8 +72,10 @@ describe.each(Object.entries(clients))(
       await end();
     });
 
-    it("invents no end of a session that stays believed: it is `missed`, and the session is served on", async () => {
-      const { writer, reader, witness, forge, end } = await start();
+    it("invents no end of a session that stays believed: it is `missed`, and the session is served on", async ({
+      onTestFinished: defer,
+    }) => {
+      const { writer, reader, witness, forge, end } = await start(defer);
       const revision = await saved(writer, "id", 1);
       await warm(reader, "id");
       const handle = reader.handleOf("id");
@@ -82,8 +88,10 @@ describe.each(Object.entries(clients))(
       await end();
     });
 
-    it("disturbs nothing with numbers that are none, nor with repeated messages", async () => {
-      const { writer, reader, witness, forge, end } = await start();
+    it("disturbs nothing with numbers that are none, nor with repeated messages", async ({
+      onTestFinished: defer,
+    }) => {
+      const { writer, reader, witness, forge, end } = await start(defer);
       for (const number of ["NaN", "9007199254740993", "1e308", "-1", "0", "1.5", "", "x"]) {
         await forge(`s.${reader.handleOf("id")}`, number);
       }
