@@ -40,7 +40,7 @@ app.post("/sign-in", async (req, res) => {
   if (!PASSWORDS.has(user) || PASSWORDS.get(user) !== password) {
     return res.status(401).send(signInPage("Wrong user name or password"));
   }
-  Object.assign(req.session, { user, browser: browserOf(req.get("user-agent")), signedInAt: Date.now() });
+  Object.assign(req.session, { user, browser: browserOf(req.get("user-agent")) });
   await rotate(req); // a new id, so that one that leaked before becomes useless
   res.redirect(303, "/");
 });
@@ -51,8 +51,8 @@ app.use((req, res, next) => (req.session.user ? next() : res.redirect(303, "/sig
 app.get("/", async (req, res) => {
   const own = sessions.handleOf(req.sessionID);
   const devices = [];
-  for await (const { handle, data, lastWriteAt } of sessions.listByUser(req.session.user)) {
-    devices.push({ handle, data, lastWriteAt, isThis: handle === own });
+  for await (const session of sessions.listByUser(req.session.user)) {
+    devices.push({ ...session, isThis: session.handle === own });
   }
   res.send(devicesPage(req.session.user, devices));
 });
@@ -118,9 +118,9 @@ function signInPage(problem = "") {
 
 function devicesPage(user, devices) {
   const rows = devices.map(
-    ({ handle, data, lastWriteAt, isThis }) => `<li>
-<b>${escaped(data.browser)}</b> ${isThis ? "(this device)" : ""}<br>
-Signed in <time datetime="${new Date(data.signedInAt).toISOString()}"></time>,
+    ({ handle, data, createdAt, lastWriteAt, isThis }) => `<li>
+<b>${escaped(data.browser ?? "Unknown browser")}</b> ${isThis ? "(this device)" : ""}<br>
+Signed in <time datetime="${new Date(createdAt).toISOString()}"></time>,
 last seen <time datetime="${new Date(lastWriteAt).toISOString()}"></time>
 ${isThis ? "" : `<form method="post" action="/end"><button name="handle" value="${handle}">Sign out</button></form>`}
 </li>`,

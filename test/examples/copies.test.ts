@@ -1,7 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { connect } from "@nats-io/transport-node";
 import { type NatsServer, startNatsServer } from "nats-dev-server";
+import { SessionStore } from "nats-session-store";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { until } from "../support/wait.js";
 import { Browser, type Page } from "./browser.js";
@@ -128,6 +130,21 @@ describe("the example devices", () => {
     expect((await phone.get("/")).headers.get("location")).toBe("/sign-in");
     expect(handlesOn(await computer.get("/"))).toEqual([]);
     expect((await grace.get("/")).status).toBe(200);
+  });
+
+  test("lists a session that another application began in the same bucket", async () => {
+    const nc = await connect({ servers: server.url });
+    const sessions = new SessionStore(nc, { user: (data) => data.user });
+    const id = "an id of another application";
+    await sessions.save(id, { user: "ada" });
+    await using scripts = new Scripts();
+    const computer = visitor(await start(scripts, "devices"), "Firefox/1");
+    expectRedirect(await computer.post("/sign-in", ada));
+    const page = await computer.get("/");
+    expect(page.status).toBe(200);
+    expect(page.text).toContain("<b>Unknown browser</b>");
+    await sessions.destroy(id);
+    await nc.close();
   });
 
   test("ends all other devices, and a copy of its own cookie with them", async () => {
