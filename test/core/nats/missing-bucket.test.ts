@@ -1,10 +1,10 @@
 import { jetstreamManager } from "@nats-io/jetstream";
-import type { SessionStoreOptions } from "nats-session-store";
+import type { SessionRecord, SessionStoreOptions } from "nats-session-store";
 import { SessionAdmin } from "nats-session-store/admin";
 import { afterEach, describe, expect, it } from "vitest";
 import { shardOf } from "../../../packages/core/src/format/shards.js";
 import { PATIENCE } from "../../support/patient.js";
-import { Stores } from "../../support/stores.js";
+import { type Data, Stores } from "../../support/stores.js";
 import { type Connection, connectCurrent, newBucket } from "../../support/variants.js";
 
 const stores = new Stores({ connect: connectCurrent });
@@ -61,6 +61,38 @@ describe.each(layouts)("a store with %s that was deleted", (_layout, options) =>
     expect((await all(streams.names())).filter((stream) => stream.includes(bucket)).sort()).toEqual(
       names.sort(),
     );
+  });
+});
+
+type Use = (store: Store, record: SessionRecord<Data>) => Promise<unknown>;
+
+/** What each operation finds of a session that was in the bucket before. */
+const uses: Record<string, [use: Use, found: unknown]> = {
+  load: [(store) => store.load("id"), null],
+  save: [async (store, record) => (await store.save("id", { n: 2 }, { record })).outcome, "gone"],
+  touch: [async (store, record) => (await store.touch("id", record, { ttl: 90_000_000 })).outcome, "gone"],
+  rotate: [async (store, record) => (await store.rotate("id", "new", {}, { record })).outcome, "gone"],
+  update: [async (store) => (await store.update("id", () => {})).outcome, "gone"],
+  destroy: [(store) => store.destroy("id"), false],
+  listByUser: [(store) => all(store.listByUser("ada")), []],
+  destroyByUser: [(store) => store.destroyByUser("ada"), 0],
+  "sign-in": [async (store) => (await store.save("other", { user: "ada" })).outcome, "saved"],
+};
+
+describe.each(layouts)("a store with %s that another process has created again", (_layout, options) => {
+  it.each(Object.keys(uses))("finds at once that a session which it knew is gone: %s", async (name) => {
+    const [use, found] = uses[name] as (typeof uses)[string];
+    const nc = await stores.connect();
+    const bucket = newBucket();
+    const store = await openThere(nc, { bucket, touchAfter: 0, ...options });
+    // So many writes come before it that the new bucket does not reach its number.
+    for (let n = 0; n < 20; n++) await store.save(`id ${n}`, { user: "bob" });
+    const { record } = await store.save("id", { user: "ada" });
+    if (!record) throw new Error("not saved");
+    const streams = await streamsOf(nc);
+    for await (const stream of streams.names()) if (stream.includes(bucket)) await streams.delete(stream);
+    await stores.openOn(nc, { bucket, ...options });
+    expect(await use(store, record)).toEqual(found);
   });
 });
 

@@ -126,8 +126,9 @@ export class Entries {
         this.known.forget(key);
         return entry;
       }
-      // The leader may have been elected a moment ago and not have applied yet what was acknowledged before.
-      isComplete = (await this.#askState(deadline)).last >= known;
+      // One of several replicas may have been elected a moment ago and not have applied yet what was acknowledged before.
+      const { last, replicas } = await this.#askState(deadline);
+      isComplete = last >= known || replicas === 1;
       if (!isComplete) await this.#pauseBehind(key, pause, deadline);
     }
   }
