@@ -6,7 +6,7 @@ export default defineConfig({
   root: new URL("..", import.meta.url).pathname,
   test: {
     ...shared,
-    include: ["system/{faults,cluster}/*.test.ts", "system/soak.test.ts"],
+    include: ["system/{faults,cluster}/*.test.ts", "system/soak.test.ts", "core/nats/left-behind.test.ts"],
     env: { ...shared.env, SESSION_TEST_FAULTS: process.env.SESSION_TEST_FAULTS ?? "whole" },
     maxWorkers: process.env.SESSION_TEST_RECORD ? 1 : 2,
     testTimeout: 180_000,
