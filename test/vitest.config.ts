@@ -15,6 +15,13 @@ export const shared: InlineConfig = {
   server: { deps: { external: [/\/(packages|examples)\/.*\/dist\//] } },
 };
 
+/** They install the packed packages, compile, and run what other frameworks need: `npm run test:packages`. */
+export const installing = [
+  "package/compiling.test.ts",
+  "package/engines.test.ts",
+  "frameworks/frameworks.test.ts",
+];
+
 export default defineConfig({
   test: {
     ...shared,
@@ -25,6 +32,7 @@ export default defineConfig({
     // They take minutes: `npm run test:system` runs them, and longer forms of the other fault tests.
     exclude: [
       ...configDefaults.exclude,
+      ...installing,
       "system/faults/applications.test.ts",
       "system/cluster/faults.test.ts",
       "system/soak.test.ts",

@@ -6,5 +6,6 @@ import { fileURLToPath } from "node:url";
 const cwd = fileURLToPath(new URL("../", import.meta.url));
 const vitest = fileURLToPath(new URL("../node_modules/vitest/vitest.mjs", import.meta.url));
 const env = { ...process.env, SESSION_TEST_RECORD: "1" };
-const { status } = spawnSync(process.execPath, [vitest, "run", "frameworks"], { cwd, env, stdio: "inherit" });
+const args = [vitest, "run", "--config", "package/vitest.config.ts", "frameworks"];
+const { status } = spawnSync(process.execPath, args, { cwd, env, stdio: "inherit" });
 process.exitCode = status ?? 1;

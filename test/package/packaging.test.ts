@@ -1,61 +1,22 @@
-import { execFile } from "node:child_process";
-import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { builtinModules } from "node:module";
-import { tmpdir } from "node:os";
 import { join, sep } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
-import { packed } from "../support/packed.js";
 import { newBucket } from "../support/variants.js";
+import { INSTALLING, Installations, run } from "./installations.js";
 
-const here = fileURLToPath(new URL("./", import.meta.url));
 const PACKAGES = ["nats-session-store", "connect-nats", "koa-session-nats"] as const;
 
-/** Time for npm to install a project. */
-const INSTALLING = 400_000;
+/** Time for npm to look through a project. */
+const LOOKING = 240_000;
 
-/** Time to compile an application together with the declarations of everything that it imports. */
-const COMPILING = 240_000;
-
-let folder: string;
-let tarballs: string[];
-
-interface Outcome {
-  readonly status: unknown;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Runs a program to its end. A child of `npm test` must not tell another npm where that one works. */
-function run(command: string, args: string[], cwd: string): Promise<Outcome> {
-  const { npm_config_prefix: _p, npm_config_local_prefix: _l, ...rest } = process.env;
-  const env = { ...rest, NODE_OPTIONS: "--disable-warning=NATS_SESSION_SERVER_FAULT" };
-  const shell = process.platform === "win32" && command !== process.execPath;
-  return new Promise((resolve) => {
-    execFile(command, args, { cwd, env, shell, maxBuffer: 1 << 26 }, (error, stdout, stderr) =>
-      resolve({ status: error?.code ?? 0, stdout, stderr }),
-    );
-  });
-}
-
-/** A clean project with the packed packages and whatever else its application needs. */
-async function install(name: string, type: "module" | "commonjs", dependencies: string[]): Promise<string> {
-  const project = join(folder, name);
-  await mkdir(project);
-  await writeFile(join(project, "package.json"), JSON.stringify({ name, private: true, type }));
-  const args = ["install", "--no-audit", "--no-fund", "--prefer-offline", ...tarballs, ...dependencies];
-  const { status, stderr } = await run("npm", args, project);
-  if (status !== 0) throw new Error(`npm could not install ${name}:\n${stderr}`);
-  await cp(join(here, "consumer"), project, { recursive: true });
-  return project;
-}
+let installations: Installations;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "packaging-"));
-  tarballs = Object.values(await packed());
+  installations = await Installations.open();
 }, INSTALLING);
 
-afterAll(() => rm(folder, { recursive: true, force: true }));
+afterAll(() => installations?.[Symbol.asyncDispose]());
 
 describe("an ESM project with the packed packages and the newer client", () => {
   let project: string;
@@ -63,11 +24,10 @@ describe("an ESM project with the packed packages and the newer client", () => {
   beforeAll(async () => {
     const clients = ["@nats-io/transport-node@3", "nats@2"];
     const frameworks = ["express-session@1", "koa-session@7"];
-    const types = ["@types/express-session", "@types/node@20", "typescript@5.9"];
-    project = await install("esm", "module", [...clients, ...frameworks, ...types]);
+    project = await installations.install("esm", "module", [...clients, ...frameworks]);
   }, INSTALLING);
 
-  test("has every dependency and peer that npm wants", { timeout: COMPILING }, async () => {
+  test("has every dependency and peer that npm wants", { timeout: LOOKING }, async () => {
     expect(await run("npm", ["ls", "--all"], project)).toMatchObject({ status: 0 });
   });
 
@@ -128,63 +88,17 @@ describe("an ESM project with the packed packages and the newer client", () => {
       expect(await textOf("package.json")).not.toContain("workspace:");
     });
   });
-
-  test(
-    "compiles with the module resolution of before `exports`, entries of the core included",
-    async () => {
-      const compilerOptions = {
-        ...{ module: "commonjs", moduleResolution: "node10", esModuleInterop: true, skipLibCheck: true },
-        ...{ target: "es2022", types: ["node"], strict: true, noEmit: true },
-      };
-      const files = ["application.ts", "entries.ts"];
-      await writeFile(join(project, "tsconfig.node10.json"), JSON.stringify({ compilerOptions, files }));
-      const tsc = join(project, "node_modules/.bin/tsc");
-      expect(await run(tsc, ["-p", "tsconfig.node10.json"], project)).toMatchObject({
-        status: 0,
-        stdout: "",
-      });
-    },
-    COMPILING,
-  );
-
-  const strictest = { exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, skipLibCheck: true };
-  describe.each([
-    ["TypeScript 5.9", () => join(project, "node_modules/.bin/tsc")],
-    ["this repository's TypeScript", () => join(here, "../../node_modules/.bin/tsc")],
-  ] as const)("compiled by %s", (_name, tsc) => {
-    test.each([
-      ["nodenext, with all declarations checked", "ts", { module: "nodenext", skipLibCheck: false }],
-      [
-        "node16, in CommonJS, with all declarations checked",
-        "cts",
-        { module: "node16", skipLibCheck: false },
-      ],
-      [
-        "bundler, with every strict option",
-        "ts",
-        { module: "esnext", moduleResolution: "bundler", ...strictest },
-      ],
-    ])(
-      "a strict application compiles: %s",
-      async (_title, extension, options) => {
-        const compilerOptions = { target: "es2022", types: ["node"], strict: true, noEmit: true, ...options };
-        const config = `tsconfig.${options.module}.${extension}.json`;
-        const file = `application.${extension}`;
-        if (extension === "cts") await copyFile(join(project, "application.ts"), join(project, file));
-        const content = { compilerOptions, files: [file] };
-        await writeFile(join(project, config), JSON.stringify(content));
-        expect(await run(tsc(), ["-p", config], project)).toMatchObject({ status: 0, stdout: "" });
-      },
-      COMPILING,
-    );
-  });
 });
 
 describe("a CommonJS project with the packed packages and the older client", () => {
   let project: string;
 
   beforeAll(async () => {
-    project = await install("commonjs", "commonjs", ["nats@2", "express-session@1", "koa-session@7"]);
+    project = await installations.install("commonjs", "commonjs", [
+      "nats@2",
+      "express-session@1",
+      "koa-session@7",
+    ]);
   }, INSTALLING);
 
   test("requires everything, stores a session and reads it, without a warning", async () => {
