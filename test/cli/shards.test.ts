@@ -49,6 +49,21 @@ it("every command works on a store of several buckets", async () => {
   expect(await store.count({ exact: true })).toBe(6);
 });
 
+it("buckets with another number of shards are told by the commands that would make or change the one of that name", async () => {
+  const { bucket } = await startApplication({ shards: 2 });
+  const at = ["--bucket", bucket];
+  for (const command of ["init", "upgrade"]) {
+    const { code, stdout, stderr } = await run([command, ...at, "--yes"]);
+    expect([code, stdout]).toEqual([1, ""]);
+    expect(stderr).toMatch(
+      /There is a bucket "\S+_0", bucket 0 of `shards: 2`, but the store has `shards: 1`/,
+    );
+  }
+  const { code, stdout } = await run(["doctor", ...at]);
+  expect(code).toBe(2);
+  expect(stdout).toMatch(/critical +bucket +There is a bucket "\S+_0", bucket 0 of `shards: 2`/);
+});
+
 it("a wrong number of shards is refused before anything connects", async () => {
   for (const wrong of ["0", "65", "x"]) {
     const { code, stderr } = await run(["list", "--shards", wrong]);

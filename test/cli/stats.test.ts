@@ -123,3 +123,16 @@ it("stats estimates in constant time what many entries hold, and --exact reads t
   expect(await stats("--exact")).toMatchObject({ ...about, exact: true, users: 1 });
   expect((await run(["stats", "--bucket", bucket])).stdout).toContain(`${bucket}, estimated at `);
 });
+
+it("stats counts the tombstones of one prefix, not those of another application in the bucket", async () => {
+  const shop = await startApplication({ prefix: "shop" });
+  const blog = await startApplication({ bucket: shop.bucket, prefix: "blog" });
+  for (const id of ["a", "b", "c"]) {
+    await shop.signIn(id);
+    await shop.store.destroy(id);
+  }
+  await blog.signIn("a");
+  const args = ["stats", "--bucket", shop.bucket, "--format", "json", "--prefix"];
+  expect(jsonOf((await run([...args, "shop"])).stdout)[0]).toMatchObject({ live: 0, tombstones: 3 });
+  expect(jsonOf((await run([...args, "blog"])).stdout)[0]).toMatchObject({ live: 1, tombstones: 0 });
+});

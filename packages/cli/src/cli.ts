@@ -124,7 +124,7 @@ const HINTS: { readonly [code in SessionErrorCode]?: string } = {
 
 /** What a person at the command line can do about it. */
 const NEXT: { readonly [code in SessionErrorCode]?: string } = {
-  ERR_SESSION_BUCKET_MISMATCH: ". See: nats-sessions upgrade --dry-run",
+  ERR_SESSION_BUCKET_MISMATCH: ". See: nats-sessions doctor",
 };
 
 /** One line. What the client said of a failed connection is the cause of the store's error. */

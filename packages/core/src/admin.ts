@@ -23,6 +23,7 @@ import {
   type StreamReport,
 } from "./nats/inspection.js";
 import { type PermissionTrial, tryPermissions } from "./nats/permission-trials.js";
+import { checkSiblings } from "./nats/siblings.js";
 import type { BucketOptions } from "./nats/stream-config.js";
 import { type Subjects, subjectsOf } from "./nats/subjects.js";
 import { type Adoption, adoptSession, tryAdoption } from "./operations/adopt.js";
@@ -174,10 +175,18 @@ export class SessionAdmin {
     return this.#parts.lifecycle.run((deadline) => this.#parts.context.buckets.countEntries(deadline));
   }
 
-  /** What `createBucket` or `updateBucket` would do to a bucket; it changes nothing. */
+  /**
+   * What `createBucket` or `updateBucket` would do to a bucket; it changes nothing.
+   * @throws `ERR_SESSION_BUCKET_MISMATCH` for the first bucket where it is missing, and there are buckets of that name
+   * with another number of shards
+   */
   plan(shard = 0): Promise<BucketPlan> {
     const { options, subjects } = this.#shard(shard);
-    return this.#ask((nc, deadline) => planBucket(nc, options, subjects, deadline));
+    return this.#ask(async (nc, deadline) => {
+      const plan = await planBucket(nc, options, subjects, deadline);
+      if (!plan.exists && shard === 0) await checkSiblings(nc, this.#options.bucket, this.#each, deadline);
+      return plan;
+    });
   }
 
   /**

@@ -67,6 +67,7 @@ async function examineBucket(
   const plan = await admin.plan(shard).catch((error) => {
     // Without the stream's configuration there may still be permissions to tell of.
     if (codeOf(error) === "ERR_SESSION_PERMISSION") return error as SessionStoreError;
+    if (codeOf(error) === "ERR_SESSION_BUCKET_MISMATCH") return error as SessionStoreError;
     throw error;
   });
   if (!(plan instanceof Error)) {
@@ -79,6 +80,8 @@ async function examineBucket(
     findings.push(checkSettings(plan));
   } else {
     if (isFirst) findings.push(checkServer(server));
+    // There is no such bucket, but others of that name, with another number of shards.
+    if (plan.code === "ERR_SESSION_BUCKET_MISMATCH") return [...findings, failed("bucket", plan)];
     findings.push(failed("settings", plan));
   }
   await check("permissions", async () => checkPermissions(await admin.tryPermissions(shard)));

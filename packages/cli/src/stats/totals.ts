@@ -135,7 +135,7 @@ class Counter {
   constructor(private readonly since: number) {}
 
   add(info: EntryInfo): void {
-    if (info.state === "ended") this.#counts.tombstones++;
+    if (info.state === "ended" && info.kind !== "other") this.#counts.tombstones++;
     if (info.kind !== "session") return;
     this.#countActivity(info);
     if (info.state === "expired") this.#counts.expired++;
