@@ -102,6 +102,20 @@ describe(`whatever a server or an intruder answers (seed ${seed})`, () => {
     );
   });
 
+  it("the state of a stream counts where the leader gives it, not where another member gives its own", () => {
+    const ask = (cluster: object) => () => {
+      const state = { messages: 1, first_seq: 1, last_seq: 1 };
+      const data = Buffer.from(JSON.stringify({ created: "1", cluster, state }));
+      return streamState({ subject: "x", data, headers: undefined }, subjects);
+    };
+    const members = (...names: string[]) => names.map((name) => ({ name, current: true }));
+    expect(ask({ name: "c", leader: "a", replicas: members("b", "c") })()).toMatchObject({ leader: "a" });
+    const unavailable = expect.objectContaining({ code: "ERR_SESSION_UNAVAILABLE" });
+    expect(ask({ name: "c", replicas: members("a", "b", "c") })).toThrow(unavailable);
+    // It has learned of the leader since it was asked.
+    expect(ask({ name: "c", leader: "a", replicas: members("a", "b") })).toThrow(unavailable);
+  });
+
   it("the state of a stream tells another stream from another server, and another election from another answer", () => {
     const ask = (created: string, cluster?: object) => {
       const state = { messages: 1, first_seq: 1, last_seq: 1 };

@@ -144,9 +144,26 @@ export function noLeader({ where }: StreamName): string {
   return `the bucket${where} has no leader at the moment`;
 }
 
+/** How the servers that hold a stream stand to each other, as one of them says. */
+interface Cluster {
+  readonly name?: string;
+  readonly leader?: string;
+  readonly leader_since?: string;
+  readonly raft_group?: string;
+  /** The others. */
+  readonly replicas?: readonly { readonly name?: string }[];
+}
+
 /**
- * The state in the reply to a question about the stream. A member of a cluster that knows no leader answers from
- * its own state; only an answer that names a leader counts.
+ * Whether it is the leader's own answer. A member that knows no leader answers too, from its own state; it may know
+ * one when it writes the answer, and has it among the others then (tried on 2.14).
+ */
+function isOfLeader({ leader, replicas }: Cluster): boolean {
+  return Boolean(leader) && !(Array.isArray(replicas) && replicas.some((other) => other?.name === leader));
+}
+
+/**
+ * The state in the reply to a question about the stream, as the leader has it.
  * @throws `ERR_SESSION_UNAVAILABLE` while there is no leader
  */
 export function streamState(reply: Reply, name: StreamName): StreamState {
@@ -154,12 +171,12 @@ export function streamState(reply: Reply, name: StreamName): StreamState {
     error?: ApiError;
     created?: string;
     ts?: string;
-    cluster?: { name?: string; leader?: string; leader_since?: string; raft_group?: string };
+    cluster?: Cluster;
     config?: { num_replicas?: number };
     state?: { messages: number; first_seq: number; last_seq: number };
   }>(reply);
   if (answer.error || !answer.state) throw apiError(answer.error ?? {}, name);
-  if (answer.cluster && !answer.cluster.leader) throw unavailable(noLeader(name));
+  if (answer.cluster && !isOfLeader(answer.cluster)) throw unavailable(noLeader(name));
   const { created = "", ts, config } = answer;
   const {
     name: cluster,
