@@ -20,7 +20,7 @@ export const user = (data: Data) => data.user;
 export class Stores {
   readonly #connections: Connection[] = [];
 
-  constructor(private readonly variant: Pick<Variant, "connect" | "options">) {}
+  constructor(private readonly variant: Pick<Variant, "connect" | "shards">) {}
 
   async connect(): Promise<Connection> {
     const nc = await this.variant.connect();
@@ -35,7 +35,8 @@ export class Stores {
 
   /** As `open`, over a connection that is there. */
   openOn(nc: NatsConnectionSource, options: SessionStoreOptions = {}): Promise<SessionStore<Data>> {
-    return openPatient<Data>(nc, { bucket: newBucket(), user, ...this.variant.options, ...options });
+    const { shards } = this.variant;
+    return openPatient<Data>(nc, { bucket: newBucket(), user, shards, ...options });
   }
 
   /** The stores of two processes on one bucket. */

@@ -20,6 +20,8 @@ export class TwoProcesses {
     readonly network: BadNetwork,
     readonly connect: Connect,
     private readonly defer: Defer,
+    /** How many buckets the stores have. */
+    private readonly shards: number,
   ) {}
 
   /** What it starts ends with the test. @param defer that of the test, where tests run at the same time */
@@ -27,12 +29,13 @@ export class TwoProcesses {
     connect: Connect,
     options: NatsServerOptions = {},
     defer: Defer = onTestFinished,
+    shards = 1,
   ): Promise<TwoProcesses> {
     const server = await startNatsServer(options);
     defer(() => server.stop());
     const network = await BadNetwork.start(server.port);
     defer(() => network.close());
-    return new TwoProcesses(server, network, connect, defer);
+    return new TwoProcesses(server, network, connect, defer, shards);
   }
 
   async nc(servers = this.server.url): Promise<Connection> {
@@ -54,7 +57,8 @@ export class TwoProcesses {
 
   async #open(servers: string, options: SessionStoreOptions): Promise<SessionStore<Data>> {
     const nc = await this.nc(servers);
-    const store = await openPatient<Data>(nc, { bucket: this.bucket, touchAfter: 0, ...options });
+    const { bucket, shards } = this;
+    const store = await openPatient<Data>(nc, { bucket, shards, touchAfter: 0, ...options });
     this.defer(() => store.close());
     return store;
   }

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { connect as connectV3 } from "@nats-io/transport-node";
 import { connect as connectV2 } from "nats";
-import type { NatsConnectionLike, SessionStoreOptions } from "nats-session-store";
+import type { NatsConnectionLike } from "nats-session-store";
 import { inject } from "vitest";
 import type { Requester } from "./put-entry.js";
 
@@ -25,8 +25,8 @@ export interface Variant {
   /** Whether the server removes each session by its own TTL. */
   readonly ttls: boolean;
   readonly url: string;
-  /** Options that every store of `Stores` has. */
-  readonly options?: SessionStoreOptions;
+  /** How many buckets there are; every store of `Stores` has as many. */
+  readonly shards?: number;
   connect(): Promise<Connection>;
 }
 
@@ -54,8 +54,15 @@ export function variantsAndShards(): Variant[] {
   const sharded = all.slice(0, 1).map((variant) => ({
     ...variant,
     name: `${variant.name}, three buckets`,
-    options: { shards: 3 },
+    shards: 3,
   }));
+  return [...all, ...sharded];
+}
+
+/** Every client generation, and several buckets as one. */
+export function clientsAndShards(): { name: string; connect: (typeof clients)[string]; shards: number }[] {
+  const all = Object.entries(clients).map(([name, connect]) => ({ name, connect, shards: 1 }));
+  const sharded = all.slice(0, 1).map((one) => ({ ...one, name: `${one.name}, three buckets`, shards: 3 }));
   return [...all, ...sharded];
 }
 

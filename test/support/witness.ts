@@ -1,4 +1,5 @@
-import type { MissedChanges, SessionChange, SessionChanges } from "nats-session-store";
+import type { MissedChanges, SessionChange, SessionChanges, SessionStore } from "nats-session-store";
+import { idsIn } from "./shards.js";
 import { until } from "./wait.js";
 
 /** Reads changes as they come, and keeps them. */
@@ -47,6 +48,23 @@ export class Witness {
   /** Waits until the change of this revision has been seen. */
   async untilRevision(revision: number): Promise<void> {
     await this.until(`revision ${revision}`, (changes) => (changes.at(-1)?.revision ?? 0) >= revision);
+  }
+
+  /** Waits until a session's change of this revision, or a later one, has been seen. */
+  async untilChange(handle: string, revision: number): Promise<void> {
+    await this.until(`revision ${revision} of ${handle}`, (changes) =>
+      changes.some((change) => change.handle === handle && change.revision >= revision),
+    );
+  }
+
+  /** Writes to each of so many buckets, and waits until that, and so all that was written before, has been seen. */
+  async untilEndOf(store: Pick<SessionStore, "save" | "handleOf">, shards = 1): Promise<void> {
+    for (let shard = 0; shard < shards; shard++) {
+      const [id] = idsIn(store, shard, shards, 1) as [string];
+      const { record } = await store.save(id, {});
+      if (!record) throw new Error("It was not saved");
+      await this.untilChange(record.handle, record.revision);
+    }
   }
 
   async stop(): Promise<void> {

@@ -5,17 +5,26 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { BadNetwork } from "../../support/bad-network.js";
 import { openPatient } from "../../support/patient.js";
 import { randomFrom, seed } from "../../support/random.js";
+import { bucketsOf, byBucket, idsIn } from "../../support/shards.js";
 import { saveBriefly } from "../../support/stores.js";
-import { type Connection, clients, newBucket } from "../../support/variants.js";
+import { type Connection, clientsAndShards, newBucket } from "../../support/variants.js";
 import { until } from "../../support/wait.js";
 import { Witness } from "../../support/witness.js";
 
 type Data = Record<string, unknown>;
 
-describe.each(Object.entries(clients))(
-  "after an interruption of the connection over %s",
+/** Expects that no change comes twice, and those of each bucket in order. */
+function expectOrder({ changes }: Witness, shards: number): void {
+  for (const own of byBucket(changes, shards)) {
+    const revisions = own.map(({ revision }) => revision);
+    expect(revisions).toEqual([...new Set(revisions)].sort((a, b) => a - b));
+  }
+}
+
+describe.each(clientsAndShards())(
+  "after an interruption of the connection over $name",
   { timeout: 120_000 },
-  (_name, connect) => {
+  ({ connect, shards }) => {
     const start = async () => {
       const server = await startNatsServer();
       onTestFinished(() => server.stop());
@@ -26,7 +35,7 @@ describe.each(Object.entries(clients))(
         // The server tells its own address, which would be a way around the network.
         const nc: Connection = await connect({ servers, ignoreClusterUpdates: true } as { servers: string });
         onTestFinished(() => nc.close());
-        return { nc, store: await openPatient<Data>(nc, { bucket, touchAfter: 0 }) };
+        return { nc, store: await openPatient<Data>(nc, { bucket, shards, touchAfter: 0 }) };
       };
       const { nc, store: writer } = await open(server.url);
       return { server, network, bucket, nc, writer, reader: (await open(network.url)).store };
@@ -36,8 +45,8 @@ describe.each(Object.entries(clients))(
       const { network, reader, writer } = await start();
       for (const id of ["ended", "updated", "untouched"]) await writer.save(id, { user: id });
       const [witness, local] = [await Witness.of(reader), await Witness.of(writer)];
-      const { revision } = await saveBriefly(writer, "expired", {}, 1500);
-      await witness.untilRevision(revision);
+      const { handle, revision } = await saveBriefly(writer, "expired", {}, 1500);
+      await witness.untilChange(handle, revision);
       network.cut();
       await writer.destroy("ended");
       let record = await writer.load("updated");
@@ -48,17 +57,13 @@ describe.each(Object.entries(clients))(
       await local.until("the expiry", () => local.of(writer.handleOf("expired")).includes("expired"));
       network.mend();
       await witness.until("five changes", (changes) => changes.length >= 5);
-      await writer.save("last", {});
-      await witness.until("the last", (changes) =>
-        changes.some(({ handle }) => handle === reader.handleOf("last")),
-      );
+      await witness.untilEndOf(writer, shards);
       expect(witness.of(reader.handleOf("ended"))).toEqual(["destroyed"]);
       expect(witness.of(reader.handleOf("expired"))).toEqual(["created", "expired"]);
       expect(witness.of(reader.handleOf("updated"))).toEqual(["updated"]);
       expect(witness.of(reader.handleOf("untouched"))).toEqual([]);
       expect(witness.changes.find(({ handle }) => handle === begun?.handle)?.revision).toBe(begun?.revision);
-      const revisions = witness.changes.map(({ revision }) => revision);
-      expect(revisions).toEqual([...new Set(revisions)].sort((a, b) => a - b));
+      expectOrder(witness, shards);
       await Promise.all([witness.stop(), local.stop()]);
     });
 
@@ -90,11 +95,9 @@ describe.each(Object.entries(clients))(
         await write.catch(() => {});
       }
       await trouble;
-      const last = (await writer.save("last", {})).record;
       for (const witness of witnesses) {
-        await witness.untilRevision(last?.revision as number);
-        const revisions = witness.changes.map(({ revision }) => revision);
-        expect(revisions).toEqual([...new Set(revisions)].sort((a, b) => a - b));
+        await witness.untilEndOf(writer, shards);
+        expectOrder(witness, shards);
         expect(witness.seen).toHaveLength(witness.changes.length);
         for (const id of names) {
           const told = witness.changes.filter(({ handle }) => handle === reader.handleOf(id)).at(-1);
@@ -108,16 +111,17 @@ describe.each(Object.entries(clients))(
 
     it("the feed tells that it missed changes and goes on when the bucket was created again", async () => {
       const { bucket, nc, reader, writer } = await start();
-      for (let n = 0; n < 5; n++) await writer.save(`session-${n}`, {});
+      const [begun, last, ...before] = idsIn(writer, 0, shards, 7) as [string, string, ...string[]];
+      for (const id of before) await writer.save(id, {});
       const witness = await Witness.of(reader);
       const { streams } = await jetstreamManager(nc as never);
-      const { config } = await streams.info(`KV_${bucket}`);
-      await streams.delete(`KV_${bucket}`);
+      const { config } = await streams.info(`KV_${bucketsOf(bucket, shards)[0]}`);
+      await streams.delete(config.name);
       await streams.add(config);
-      await writer.save("new", {});
+      await writer.save(begun, {});
       await until("that it missed some", () => witness.seen.some(({ type }) => type === "missed"));
-      await writer.save("newer", {});
-      await witness.until("the newer one", () => witness.of(reader.handleOf("newer")).length === 1);
+      await writer.save(last, {});
+      await witness.until("the last one", () => witness.of(reader.handleOf(last)).length === 1);
       expect(witness.seen.filter(({ type }) => type === "missed")).toHaveLength(1);
       await witness.stop();
     });

@@ -7,15 +7,18 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { statsOf, warm } from "../../support/cached.js";
 import { stopClock } from "../../support/clock.js";
 import { openPatient } from "../../support/patient.js";
-import { type Connection, newBucket, type Variant, variants } from "../../support/variants.js";
+import { bucketsOf, idsIn } from "../../support/shards.js";
+import { type Connection, newBucket, type Variant, variantsAndShards } from "../../support/variants.js";
 import { until } from "../../support/wait.js";
 
 type Data = Record<string, unknown>;
 
 /** Counts the reads that reach the server from now on, whoever asks. @returns a function that says how many */
-async function countReads(nc: Connection, bucket: string): Promise<() => Promise<number>> {
+async function countReads(nc: Connection, buckets: readonly string[]): Promise<() => Promise<number>> {
   let count = 0;
-  nc.subscribe(`$JS.API.DIRECT.GET.KV_${bucket}.>`, { callback: () => void count++ });
+  for (const bucket of buckets) {
+    nc.subscribe(`$JS.API.DIRECT.GET.KV_${bucket}.>`, { callback: () => void count++ });
+  }
   await nc.flush();
   return async () => {
     await nc.flush();
@@ -29,12 +32,13 @@ async function hold(store: SessionStore, id: string) {
   return record;
 }
 
-describe.each(variants())("a store with a near cache over $name", (variant: Variant) => {
+describe.each(variantsAndShards())("a store with a near cache over $name", (variant: Variant) => {
   let here: Connection;
   let there: Connection;
   let bucket: string;
   let cached: SessionStore;
   let other: SessionStore;
+  const { shards } = variant;
 
   beforeAll(async () => {
     [here, there] = await Promise.all([variant.connect(), variant.connect()]);
@@ -44,8 +48,8 @@ describe.each(variants())("a store with a near cache over $name", (variant: Vari
   });
   beforeEach(async () => {
     bucket = newBucket();
-    cached = await openPatient<Data>(here, { bucket, cache: { maxStale: 60_000 }, touchAfter: 0 });
-    other = await openPatient<Data>(there, { bucket, touchAfter: 0 });
+    cached = await openPatient<Data>(here, { bucket, shards, cache: { maxStale: 60_000 }, touchAfter: 0 });
+    other = await openPatient<Data>(there, { bucket, shards, touchAfter: 0 });
   });
   afterEach(async () => {
     await Promise.all([cached.close(), other.close()]);
@@ -55,7 +59,7 @@ describe.each(variants())("a store with a near cache over $name", (variant: Vari
     await cached.save("id", { n: 1 });
     await warm(cached, "id");
     const before = statsOf(cached);
-    const reads = await countReads(here, bucket);
+    const reads = await countReads(here, bucketsOf(bucket, shards));
     for (let n = 0; n < 100; n++) expect((await cached.load("id"))?.data).toEqual({ n: 1 });
     expect(await reads()).toBe(0);
     await other.load("id");
@@ -159,7 +163,7 @@ describe.each(variants())("a store with a near cache over $name", (variant: Vari
   });
 
   it("keeps no more than `max` sessions", async () => {
-    const small = await openPatient<Data>(here, { bucket, cache: { max: 3 } });
+    const small = await openPatient<Data>(here, { bucket, shards, cache: { max: 3 } });
     for (let n = 0; n < 10; n++) await small.save(`id${n}`, { n });
     expect(statsOf(small).size).toBe(3);
     expect((await hold(small, "id0")).data).toEqual({ n: 0 });
@@ -167,13 +171,13 @@ describe.each(variants())("a store with a near cache over $name", (variant: Vari
   });
 });
 
-describe("a near cache whose feed is disturbed", () => {
+describe.each([1, 3])("a near cache whose feed is disturbed, in %d buckets", (shards) => {
   let server: NatsServer;
   let connections: NatsConnection[];
   const open = async (options: SessionStoreOptions) => {
     const nc = await connect({ servers: server.url, maxReconnectAttempts: -1, reconnectTimeWait: 20 });
     connections.push(nc);
-    return { nc, store: await openPatient<Data>(nc, options) };
+    return { nc, store: await openPatient<Data>(nc, { shards, ...options }) };
   };
 
   beforeEach(async () => {
@@ -189,22 +193,23 @@ describe("a near cache whose feed is disturbed", () => {
     const bucket = newBucket();
     const { nc, store: cached } = await open({ bucket, cache: { maxStale: 300 } });
     const { store: other } = await open({ bucket });
-    await other.save("id", { n: 0 });
-    await warm(cached, "id");
+    const [id, later] = idsIn(other, 0, shards, 2) as [string, string];
+    await other.save(id, { n: 0 });
+    await warm(cached, id);
     // From now on the bucket republishes nothing, as if each message were lost.
     const { streams } = await jetstreamManager(nc);
-    const { config } = await streams.info(`KV_${bucket}`);
+    const { config } = await streams.info(`KV_${bucketsOf(bucket, shards)[0]}`);
     await streams.update(config.name, { ...config, republish: undefined as never });
-    await other.destroy("id");
+    await other.destroy(id);
     const destroyedAt = performance.now();
     let servedAt = destroyedAt;
-    for (let askedAt = destroyedAt; await cached.load("id"); askedAt = performance.now()) servedAt = askedAt;
+    for (let askedAt = destroyedAt; await cached.load(id); askedAt = performance.now()) servedAt = askedAt;
     expect(servedAt - destroyedAt).toBeLessThan(300);
     // What the feed does not tell is read from the bucket: the cache works on, and stays honest.
-    await other.save("id2", { n: 0 });
-    await warm(cached, "id2");
-    await other.save("id2", { n: 1 }, { record: await hold(other, "id2") });
-    await until("the new value", async () => (await hold(cached, "id2")).data.n === 1);
+    await other.save(later, { n: 0 });
+    await warm(cached, later);
+    await other.save(later, { n: 1 }, { record: await hold(other, later) });
+    await until("the new value", async () => (await hold(cached, later)).data.n === 1);
   });
 
   it("serves no session beyond `maxStale` while the server does not answer", async () => {
@@ -262,9 +267,9 @@ describe("a near cache whose feed is disturbed", () => {
     const { nc, store } = await open({ bucket: "plain" });
     await store.close();
     const { streams } = await jetstreamManager(nc);
-    const { config } = await streams.info("KV_plain");
+    const { config } = await streams.info(`KV_${bucketsOf("plain", shards).at(-1)}`);
     await streams.update(config.name, { ...config, republish: undefined as never });
-    await expect(openPatient(nc, { bucket: "plain", cache: true })).rejects.toMatchObject({
+    await expect(openPatient(nc, { bucket: "plain", shards, cache: true })).rejects.toMatchObject({
       code: "ERR_SESSION_NO_FEED",
     });
   });

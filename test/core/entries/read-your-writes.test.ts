@@ -2,27 +2,32 @@ import type { SessionRecord, SessionStore } from "nats-session-store";
 import { afterAll, describe, expect, it } from "vitest";
 import { Gate } from "../../support/gate.js";
 import { openPatient } from "../../support/patient.js";
+import { isSessionWrite } from "../../support/shards.js";
 import { type Data, Stores } from "../../support/stores.js";
 import { connectCurrent, newBucket } from "../../support/variants.js";
 
-describe.each([false, true])(
-  "a load that begins after a write of this process, with the cache %j",
-  (cache) => {
+describe.each([
+  { cache: false, shards: 1 },
+  { cache: true, shards: 1 },
+  { cache: true, shards: 3 },
+])(
+  "a load that begins after a write of this process, with the cache $cache in $shards buckets",
+  ({ cache, shards }) => {
     const stores = new Stores({ connect: connectCurrent });
     afterAll(() => stores.close());
 
     /** A store that holds back what it sends to its bucket, and a session of it that it has loaded. */
     const begin = async () => {
-      const bucket = newBucket();
       const gate = new Gate(await stores.connect());
       const store: SessionStore<Data> = await openPatient<Data>(gate.connection, {
-        bucket,
+        bucket: newBucket(),
         cache,
+        shards,
         touchAfter: 0,
       });
       await store.save("id", { n: 1 });
       const record = (await store.load("id")) as SessionRecord<Data>;
-      const holdWrites = () => gate.hold((subject) => subject.startsWith(`$KV.${bucket}.s.`));
+      const holdWrites = () => gate.hold(isSessionWrite);
       return { gate, store, record, holdWrites };
     };
 
@@ -97,7 +102,7 @@ describe.each([false, true])(
     });
 
     it("never sees what was before, whenever it begins", async () => {
-      const store = await stores.open({ cache });
+      const store = await stores.open({ cache, shards });
       for (let n = 0; n < 100; n++) {
         const { record } = await store.save(`${n}`, { n: 1 });
         const saving = store.save(`${n}`, { n: 2 }, { record: record ?? undefined });

@@ -1,8 +1,8 @@
 import type { SaveResult, SessionStore } from "nats-session-store";
 import { afterAll, describe, expect, it } from "vitest";
-import { shardOf } from "../../../packages/core/src/format/shards.js";
 import { stopClock } from "../../support/clock.js";
 import { putEntry } from "../../support/put-entry.js";
+import { bucketOf } from "../../support/shards.js";
 import { type Data, Stores } from "../../support/stores.js";
 import { newBucket, type Variant, variantsAndShards } from "../../support/variants.js";
 
@@ -120,18 +120,16 @@ describe.each(variantsAndShards())("a listing over $name", (variant: Variant) =>
       "Session-Expires": "4102444800000",
       "Session-Write": "create",
     };
-    const shards = variant.options?.shards ?? 1;
-    const bucketOf = (hash: string) => (shards === 1 ? bucket : `${bucket}_${shardOf(hash, shards)}`);
     const put = (id: string, value: string, headers?: Record<string, string>) => {
       const handle = store.handleOf(id);
-      return putEntry(nc, bucketOf(handle), `s.${handle}`, value, headers);
+      return putEntry(nc, bucketOf(bucket, handle, variant.shards), `s.${handle}`, value, headers);
     };
     await Promise.all([
       put("no headers", "{}"),
       put("newer", "{}", { ...session, "Session-Format": "2" }),
       put("no JSON", "{", session),
       ...["s.short", "s.a.b", "elsewhere"].map((other) =>
-        putEntry(nc, bucketOf(other), other, "{}", session),
+        putEntry(nc, bucketOf(bucket, other, variant.shards), other, "{}", session),
       ),
     ]);
     const data = (await collect(store.all())).map((record) => record.data.id);
