@@ -1,6 +1,6 @@
 import { jetstreamManager } from "@nats-io/jetstream";
-import { afterEach, describe, expect, it } from "vitest";
-import { bucketsOf } from "../../support/shards.js";
+import { afterEach, describe, expect, it, onTestFinished } from "vitest";
+import { bucketsOf, idsIn } from "../../support/shards.js";
 import { Stores } from "../../support/stores.js";
 import { type Connection, connectCurrent, newBucket } from "../../support/variants.js";
 
@@ -11,11 +11,18 @@ afterEach(() => stores.close());
 
 const streamsOf = async (nc: Connection) => (await jetstreamManager(nc as never)).streams;
 
-const all = async <T>(list: AsyncIterable<T>): Promise<T[]> => {
-  const items: T[] = [];
-  for await (const item of list) items.push(item);
-  return items;
-};
+/** The streams of all buckets whose name begins like this. */
+async function namesOf(nc: Connection, bucket: string): Promise<string[]> {
+  const names: string[] = [];
+  for await (const name of (await streamsOf(nc)).names()) if (name.startsWith(`KV_${bucket}`)) names.push(name);
+  return names.sort();
+}
+
+/** What a store is refused with that has another number of buckets than there are. */
+const refusal = (found: number, wanted: number) => ({
+  code: MISMATCH,
+  message: expect.stringMatching(new RegExp(`shards: ${found}\\D.*shards: ${wanted}\\D`)),
+});
 
 describe("a number of buckets", () => {
   it.each([1, 2, 4])(
@@ -31,13 +38,57 @@ describe("a number of buckets", () => {
           createBucket,
           updateBucket: createBucket,
         });
-        const message = expect.stringMatching(new RegExp(`shards: 3.*shards: ${other}`));
-        await expect(opening).rejects.toMatchObject({ code: MISMATCH, message });
+        await expect(opening).rejects.toMatchObject(refusal(3, other));
       }
-      const names = (await all((await streamsOf(nc)).names())).filter((name) => name.includes(bucket));
-      expect(names.sort()).toEqual(bucketsOf(bucket, 3).map((name) => `KV_${name}`));
+      expect(await namesOf(nc, bucket)).toEqual(bucketsOf(bucket, 3).map((name) => `KV_${name}`));
     },
   );
+
+  it.each([1, 2, 4])(
+    "that is another one, %d, is refused whichever of the buckets is missing, and nothing is made",
+    async (other) => {
+      const nc = await stores.connect();
+      const streams = await streamsOf(nc);
+      for (const missing of [0, 1, 2]) {
+        const bucket = newBucket();
+        await stores.openOn(nc, { bucket, shards: 3 });
+        const names = bucketsOf(bucket, 3).map((name) => `KV_${name}`);
+        const [gone = ""] = names.splice(missing, 1);
+        await streams.delete(gone);
+        const opening = stores.openOn(nc, { bucket, shards: other });
+        await expect(opening).rejects.toMatchObject(refusal(3, other));
+        expect(await namesOf(nc, bucket)).toEqual(names);
+      }
+    },
+  );
+
+  it.each([0, 1, 2])("is refused where bucket %d is one of another number", async (number) => {
+    const nc = await stores.connect();
+    const streams = await streamsOf(nc);
+    const bucket = newBucket();
+    await stores.openOn(nc, { bucket, shards: 3 });
+    const { config } = await streams.info(`KV_${bucketsOf(bucket, 3)[number]}`);
+    await streams.delete(config.name);
+    const metadata = { "session-shards": "4", "session-shard": String(number) };
+    await streams.add({ ...config, metadata });
+    for (const createBucket of [true, false]) {
+      const opening = stores.openOn(nc, { bucket, shards: 3, createBucket, updateBucket: createBucket });
+      await expect(opening).rejects.toMatchObject(refusal(4, 3));
+    }
+  });
+
+  it("that replaced another one while a store was open is not mixed with it", async () => {
+    const nc = await stores.connect();
+    const streams = await streamsOf(nc);
+    const bucket = newBucket();
+    const store = await stores.openOn(nc, { bucket, shards: 3 });
+    onTestFinished(() => store.close());
+    for (const name of bucketsOf(bucket, 3)) await streams.delete(`KV_${name}`);
+    await stores.openOn(nc, { bucket, shards: 2 });
+    const [id] = idsIn(store, 2, 3, 1) as [string];
+    await expect(store.save(id, {})).rejects.toMatchObject(refusal(2, 3));
+    expect(await namesOf(nc, bucket)).toEqual(bucketsOf(bucket, 2).map((name) => `KV_${name}`));
+  });
 
   it("is refused where there is one bucket of its own, under the same name or the name of one of several", async () => {
     const nc = await stores.connect();
@@ -45,8 +96,7 @@ describe("a number of buckets", () => {
       const bucket = newBucket();
       await stores.openOn(nc, { bucket: `${bucket}${end}` });
       const opening = stores.openOn(nc, { bucket, shards: 2 });
-      const message = expect.stringMatching(/shards: 1.*shards: 2/);
-      await expect(opening).rejects.toMatchObject({ code: MISMATCH, message });
+      await expect(opening).rejects.toMatchObject(refusal(1, 2));
     }
   });
 
@@ -55,8 +105,7 @@ describe("a number of buckets", () => {
     const bucket = newBucket();
     await stores.openOn(nc, { bucket, shards: 2 });
     const opening = stores.openOn(nc, { bucket: `${bucket}_1` });
-    const message = expect.stringMatching(/shards: 2.*shards: 1/);
-    await expect(opening).rejects.toMatchObject({ code: MISMATCH, message });
+    await expect(opening).rejects.toMatchObject(refusal(2, 1));
   });
 
   it("is decided once where processes with different numbers start at the same time", async () => {

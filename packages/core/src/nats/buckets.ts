@@ -5,9 +5,10 @@ import { BucketWarnings } from "./bucket-warnings.js";
 import { Link } from "./link.js";
 import type { ServerAddress } from "./server-address.js";
 import { shardName } from "./shard.js";
-import { checkSiblings } from "./siblings.js";
+import { checkFirst, checkSiblings } from "./siblings.js";
 import type { StreamFacts } from "./stream.js";
 import type { BucketOptions } from "./stream-config.js";
+import { subjectsOf } from "./subjects.js";
 
 /** What the store was asked to make of its buckets. */
 export interface BucketsOptions extends Omit<BucketOptions, "shard"> {
@@ -52,10 +53,9 @@ export class Buckets {
     const each = optionsOfEach(options);
     this.all = each.map((one) => {
       // The first one decides for all: where it is there, the others are created as it says.
-      const isFirst = one === each[0];
-      const mayCreate = async (nc: NatsConnectionLike, deadline: number) => {
-        if (isFirst) await checkSiblings(nc, options.bucket, each, deadline);
-      };
+      const check = one === each[0] ? checkSiblings : checkFirst;
+      const mayCreate = (nc: NatsConnectionLike, deadline: number) =>
+        check(nc, options.bucket, each, deadline);
       return new Bucket(this.#link, one, warnings, mayCreate, (bucket) => this.#onMissing(bucket));
     });
     this.#first = this.all[0] as Bucket;
@@ -65,6 +65,11 @@ export class Buckets {
   /** The name that the store has for them: that of the only one, or what the names of several begin with. */
   get name(): string {
     return this.#options.bucket;
+  }
+
+  /** Which JetStream holds them, for errors, after a name: empty for the account's own one. */
+  get where(): string {
+    return subjectsOf(this.#options).where;
   }
 
   /** The server that the connection leads to, where there is one and the client tells. */
