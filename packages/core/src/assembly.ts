@@ -34,7 +34,7 @@ export function assemble(nc: NatsConnectionSource, options: ResolvedOptions): As
   const buckets = new Buckets(nc, options);
   const lifecycle = new Lifecycle(buckets, options, {
     isOpen: () => cache?.isReady ?? true,
-    open: (deadline) => within(deadline, cache?.ready() ?? Promise.resolve(), feedIsLate),
+    open: (deadline) => within(deadline, cache?.ready() ?? Promise.resolve(), () => feedIsLate(buckets)),
     close: () => {
       watch.close();
       feed.close();
@@ -73,6 +73,6 @@ export function assemble(nc: NatsConnectionSource, options: ResolvedOptions): As
   return { context, lifecycle, feed, cache, watch };
 }
 
-function feedIsLate() {
-  return unavailable("the change feed did not begin in time");
+function feedIsLate({ where }: Buckets) {
+  return unavailable(`the change feed of the bucket${where} did not begin in time`);
 }

@@ -1,3 +1,4 @@
+import { jetstreamManager } from "@nats-io/jetstream";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import type { SessionStore, SessionStoreOptions } from "nats-session-store";
 import { SessionAdmin } from "nats-session-store/admin";
@@ -125,6 +126,32 @@ describe("an application on a leaf node", () => {
     });
   });
 
+  it("is told of which domain an error is", async () => {
+    const nc = await connectTo(servers.leaf.url);
+    const inHub = (code: string) => ({ code, message: expect.stringContaining('in the domain "hub"') });
+    const hub = { domain: "hub" };
+
+    const sharded = newBucket();
+    await open(nc, { ...hub, bucket: sharded, shards: 2 });
+    for (const bucket of [sharded, `${sharded}_1`]) {
+      const other = openPatient(nc, { ...hub, bucket });
+      await expect(other).rejects.toMatchObject(inHub("ERR_SESSION_BUCKET_MISMATCH"));
+    }
+    const silent = await open(nc, { ...hub, bucket: newBucket(), republish: false });
+    await expect(silent.changes().ready).rejects.toMatchObject(inHub("ERR_SESSION_NO_FEED"));
+
+    const bucket = newBucket();
+    const full = await open(nc, { ...hub, bucket, maxBytes: 5000 });
+    const saving = full.save("a", { text: "x".repeat(6000) });
+    await expect(saving).rejects.toMatchObject(inHub("ERR_SESSION_BUCKET_FULL"));
+
+    // Nothing answers for a bucket of the hub that is gone: the store asks why after a quarter of its timeout.
+    const gone = await answered(() => open(nc, { ...hub, bucket, createBucket: false, timeout: 2000 }));
+    const { streams } = await jetstreamManager(await connectTo(servers.hub.url));
+    await streams.delete(`KV_${bucket}`);
+    await expect(answered(() => gone.load("a"))).rejects.toMatchObject(inHub("ERR_SESSION_BUCKET_MISSING"));
+  });
+
   it("gets an error that names the domain while the hub is out of reach, and works again without a restart", async () => {
     const nc = await connectTo(servers.leaf.url);
     const bucket = newBucket();
@@ -138,14 +165,22 @@ describe("an application on a leaf node", () => {
     );
     servers.network.cut();
     try {
-      for (const failing of [
-        () => there.load("a"),
-        () => there.load("none"),
-        () => there.save("a", { n: 2 }),
-      ]) {
-        await expect(failing()).rejects.toMatchObject({
-          code: "ERR_SESSION_UNAVAILABLE",
-          message: expect.stringContaining('in the domain "hub"'),
+      const failing = [
+        there.load("a"),
+        there.load("none"),
+        there.save("a", { n: 2 }),
+        there.destroy("a"),
+        there.destroyByUser("ada"),
+        there.count(),
+        there.check(),
+      ];
+      for (const result of await Promise.allSettled(failing)) {
+        expect(result).toMatchObject({
+          status: "rejected",
+          reason: {
+            code: "ERR_SESSION_UNAVAILABLE",
+            message: expect.stringContaining('in the domain "hub"'),
+          },
         });
       }
       await here.save("b", {});

@@ -18,6 +18,7 @@ const TTL = 60;
  */
 export async function tryFeed(context: StoreContext, bucket: Bucket, deadline: number): Promise<number> {
   const { prefix } = context.options;
+  const { where } = context.buckets;
   const key = prefix === undefined ? KEY : `${prefix}.${KEY}`;
   const reported = new Map<number, number>();
   let onReport: (() => void) | undefined;
@@ -37,8 +38,11 @@ export async function tryFeed(context: StoreContext, bucket: Bucket, deadline: n
     failed: (error) => onFailure?.(error),
   });
   try {
+    const late = () => noWrite(where);
     const writing = Promise.race([failed, write(bucket, key, deadline)]);
-    const { revision, writtenAt } = await within(deadline, writing, noWrite);
+    const written = await within(deadline, writing, late);
+    if (!written) throw late();
+    const { revision, writtenAt } = written;
     const report = new Promise<void>((resolve) => {
       onReport = () => {
         if (reported.has(revision)) resolve();
@@ -46,7 +50,7 @@ export async function tryFeed(context: StoreContext, bucket: Bucket, deadline: n
       onReport();
     });
     await within(deadline, Promise.race([failed, report]), () =>
-      unavailable("the change feed did not report a write in time"),
+      unavailable(`the change feed of the bucket${where} did not report a write in time`),
     );
     return (reported.get(revision) as number) - writtenAt;
   } finally {
@@ -54,11 +58,12 @@ export async function tryFeed(context: StoreContext, bucket: Bucket, deadline: n
   }
 }
 
+/** @returns `undefined` where there was no answer in time */
 async function write(
   bucket: Bucket,
   key: string,
   deadline: number,
-): Promise<{ readonly revision: number; readonly writtenAt: number }> {
+): Promise<{ readonly revision: number; readonly writtenAt: number } | undefined> {
   const headers = encodeTombstone({ createdAt: 0, expiresAt: 0 });
   while (now() < deadline) {
     const expected = (await bucket.entries.readCurrent(key, deadline))?.revision ?? 0;
@@ -67,9 +72,9 @@ async function write(
     // Another trial was faster, or the answer was lost: either way the next one builds on what is there.
     if (typeof revision === "number") return { revision, writtenAt };
   }
-  throw noWrite();
+  return undefined;
 }
 
-function noWrite(): SessionStoreError {
-  return unavailable("the server took no write in time");
+function noWrite(where: string): SessionStoreError {
+  return unavailable(`the bucket${where} took no write in time`);
 }

@@ -31,12 +31,12 @@ export const API = {
 export function apiError(error: ApiError, { stream, where }: StreamName): SessionStoreError {
   switch (error.err_code) {
     case API.storeFailed:
-      return isLimit(error) ? bucketFull(error) : diskFull(error);
+      return isLimit(error) ? bucketFull(error, where) : diskFull(error, where);
     case API.insufficientResources:
     case API.accountResources:
     case API.memoryResources:
     case API.storageResources:
-      return bucketFull(error);
+      return bucketFull(error, where);
     case API.streamNotFound:
       return new SessionStoreError(
         "ERR_SESSION_BUCKET_MISSING",
@@ -73,25 +73,25 @@ function isLimit({ description = "" }: ApiError): boolean {
   return description.includes("maximum");
 }
 
-function bucketFull({ description }: ApiError): SessionStoreError {
+function bucketFull({ description }: ApiError, where: string): SessionStoreError {
   return new SessionStoreError(
     "ERR_SESSION_BUCKET_FULL",
-    `The bucket is full (${description}). Raise \`maxBytes\` or the server's storage limit.`,
+    `The bucket${where} is full (${description}). Raise \`maxBytes\` or the server's storage limit.`,
   );
 }
 
-function diskFull({ description }: ApiError): SessionStoreError {
+function diskFull({ description }: ApiError, where: string): SessionStoreError {
   return new SessionStoreError(
     "ERR_SESSION_DISK_FULL",
-    `The server could not store the session (${description}): its disk is full or failing. Free disk space; nats-server may need a restart.`,
+    `The server could not store the session${where} (${description}): its disk is full or failing. Free disk space; nats-server may need a restart.`,
   );
 }
 
 /** The error for a server that answers for the bucket, but not to writes. */
-export function storesNothing(): SessionStoreError {
+export function storesNothing({ where }: StreamName): SessionStoreError {
   return new SessionStoreError(
     "ERR_SESSION_DISK_FULL",
-    "The server answers for the bucket, but stores nothing: its disk is full or failing, as its log says. Free disk space, then restart nats-server.",
+    `The server answers for the bucket${where}, but stores nothing: its disk is full or failing, as its log says. Free disk space, then restart nats-server.`,
   );
 }
 
@@ -166,7 +166,8 @@ export function managementError(error: unknown, subjects: Subjects): Error {
   if (isNobodyThere(error)) return jetStreamSilent(subjects, error);
   if (OUTAGES.has(name) || OUTAGES.has(code))
     return unavailable(`no answer from NATS${subjects.where} in time`, error);
-  return new SessionStoreError("ERR_SESSION_SERVER", `The bucket could not be opened: ${message}.`, error);
+  const text = `The bucket ${subjects.title} could not be opened: ${message}.`;
+  return new SessionStoreError("ERR_SESSION_SERVER", text, error);
 }
 
 /** Names (3.x) and codes (2.x) of the clients' errors for a server that does not answer or cannot be reached. */

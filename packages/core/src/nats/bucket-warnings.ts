@@ -1,6 +1,7 @@
 import { warn } from "../util/warn.js";
 import { warnOfServerFault } from "./server-versions.js";
 import type { StreamFacts } from "./stream.js";
+import type { Subjects } from "./subjects.js";
 
 /** The process warnings of a store about its buckets: what all of them share is said once. */
 export class BucketWarnings {
@@ -14,16 +15,16 @@ export class BucketWarnings {
   }
 
   /** A bucket can be used as it is, but lacks what the server could do for it. */
-  isOld(bucket: string, differences: string): void {
+  isOld({ bucket, title }: Subjects, differences: string): void {
     if (this.#hasWarnedOfAge) return;
     this.#hasWarnedOfAge = true;
-    const message = `The bucket "${bucket}" was made for an older server: ${differences}. Open the store with \`updateBucket: true\` to change it.`;
+    const message = `The bucket ${title} was made for an older server: ${differences}. Open the store with \`updateBucket: true\` to change it.`;
     warn(bucket, "NATS_SESSION_OLD_BUCKET", message);
   }
 
   /** A bucket that was open was gone, and has been created again. */
-  lost(bucket: string): void {
-    const message = `The bucket "${bucket}" was gone and has been created again: the sessions in it are lost.`;
+  lost({ bucket, title }: Subjects): void {
+    const message = `The bucket ${title} was gone and has been created again: the sessions in it are lost.`;
     warn(bucket, "NATS_SESSION_BUCKET_CREATED", message);
   }
 }

@@ -168,7 +168,7 @@ export class Bucket {
   }
 
   #use(): Opened {
-    if (!this.#opened) throw unavailable("the bucket is not open");
+    if (!this.#opened) throw unavailable(`the bucket${this.#subjects.where} is not open`);
     return this.#opened;
   }
 
@@ -185,9 +185,9 @@ export class Bucket {
       created: () => {
         this.#createdAt = now();
         this.#known.clear();
-        if (wasOpen) this.#warnings.lost(this.name);
+        if (wasOpen) this.#warnings.lost(this.#subjects);
       },
-      isOld: (differences: string) => this.#warnings.isOld(this.name, differences),
+      isOld: (differences: string) => this.#warnings.isOld(this.#subjects, differences),
     };
     const facts = await openStream(nc, this.#options, this.#subjects, deadline, on);
     if (this.#closed) return;
@@ -220,7 +220,7 @@ export class Bucket {
     if (subject === undefined) {
       throw new SessionStoreError(
         "ERR_SESSION_NO_FEED",
-        `The bucket "${this.name}" does not republish its writes. Open the store with \`updateBucket: true\`, or use another bucket.`,
+        `The bucket ${this.#subjects.title} does not republish its writes. Open the store with \`updateBucket: true\`, or use another bucket.`,
       );
     }
     Object.assign(watch, { nc, subject });

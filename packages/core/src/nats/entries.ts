@@ -33,7 +33,7 @@ export interface ReadLimits {
 
 /** Reads and writes the entries of one bucket over one connection. */
 export class Entries {
-  readonly #lines = new LeaderLines();
+  readonly #lines: LeaderLines;
   readonly #asker: Asker;
   readonly #writer: Writer;
   readonly #leader: LeaderWord;
@@ -47,10 +47,12 @@ export class Entries {
     readonly known: KnownRevisions,
     { maxLeaderSilence, timeout }: ReadLimits,
   ) {
+    const { where } = subjects;
+    this.#lines = new LeaderLines(where);
     this.#asker = new Asker(mux, reasons);
     this.#writer = new Writer(mux, subjects, stream, reasons, known, this.#asker);
     const ask = () => this.#askState(now() + timeout);
-    this.#leader = new LeaderWord(stream.replicas, maxLeaderSilence, ask);
+    this.#leader = new LeaderWord(stream.replicas, maxLeaderSilence, ask, where);
   }
 
   /** Whether the leader gave this entry, or the only copy of the bucket, which is the leader's. */
@@ -135,7 +137,7 @@ export class Entries {
 
   async #pauseBehind(key: string, pause: number, deadline: number): Promise<void> {
     try {
-      await pauseUntil(pause, deadline, "the bucket's leader has not caught up");
+      await pauseUntil(pause, deadline, notCaughtUp(this.subjects));
     } catch (error) {
       // It may be another bucket under the same name: the next operation takes it as it is.
       this.known.forget(key);
@@ -182,7 +184,7 @@ export class Entries {
       if (state.last >= this.known.newest || now() > patience) return state;
       // From the first answer on: the election may have taken long.
       patience = Math.min(patience, now() + CATCH_UP);
-      await pauseUntil(pause, deadline, "the bucket's leader has not caught up");
+      await pauseUntil(pause, deadline, notCaughtUp(this.subjects));
     }
   }
 
@@ -217,4 +219,8 @@ export class Entries {
     this.#leader.note(state.replicas, askedAt);
     return state;
   }
+}
+
+function notCaughtUp({ where }: Subjects): string {
+  return `the leader of the bucket${where} has not caught up`;
 }

@@ -12,15 +12,26 @@ const MANY = 64;
 /** The lines in which reads wait for the leader. One for each reason, so that a flood delays nothing but itself. */
 export class LeaderLines {
   /** Sessions of which a copy gave an older state, or none. */
-  readonly sessions = line(FEW);
+  readonly sessions: Semaphore;
   /** All loads, with `reads: "leader"`. */
-  readonly loads = line(MANY);
+  readonly loads: Semaphore;
   /** Reads before a write. */
-  readonly current = line(FEW);
+  readonly current: Semaphore;
   /** Lists, and the feed when it catches up. */
-  readonly scans = line(FEW);
-  readonly #missing = line(MANY);
-  readonly #ended = line(MANY);
+  readonly scans: Semaphore;
+  readonly #missing: Semaphore;
+  readonly #ended: Semaphore;
+
+  /** @param where the bucket is, for errors: see `StreamName` */
+  constructor(where: string) {
+    const line = (limit: number) => new Semaphore(limit, () => tooManyLeaderReads(where));
+    this.sessions = line(FEW);
+    this.loads = line(MANY);
+    this.current = line(FEW);
+    this.scans = line(FEW);
+    this.#missing = line(MANY);
+    this.#ended = line(MANY);
+  }
 
   /** Where to confirm what a copy answered. @param known the newest revision that this process knows of */
   lineFor(answer: Entry | null, known: number): Semaphore {
@@ -35,10 +46,6 @@ export function reasonToConfirm(answer: Entry | null, known: number): LeaderMess
   return answer === null && known === 0 ? "missing" : "behind";
 }
 
-function line(limit: number): Semaphore {
-  return new Semaphore(limit, tooManyLeaderReads);
-}
-
-function tooManyLeaderReads(): SessionStoreError {
-  return unavailable("too many sessions had to be confirmed by the bucket's leader at once");
+function tooManyLeaderReads(where: string): SessionStoreError {
+  return unavailable(`too many sessions had to be confirmed at once by the leader of the bucket${where}`);
 }

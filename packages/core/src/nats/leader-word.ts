@@ -20,16 +20,19 @@ export class LeaderWord {
   /** When the leader was asked last; the opening may have been answered by a server without a leader. */
   #heardAt = Number.NEGATIVE_INFINITY;
   readonly #maxSilence: number;
+  readonly #where: string;
   readonly #asking: SingleFlight<unknown>;
 
   /**
    * @param maxSilence how long a copy's answers count after the leader was heard last, in ms
    * @param ask asks the leader, and notes its answer
+   * @param where the bucket is, for errors: see `StreamName`
    */
-  constructor(replicas: number, maxSilence: number, ask: () => Promise<unknown>) {
+  constructor(replicas: number, maxSilence: number, ask: () => Promise<unknown>, where: string) {
     this.#replicas = replicas;
     this.#countedAt = now();
     this.#maxSilence = maxSilence;
+    this.#where = where;
     this.#asking = new SingleFlight(ask);
   }
 
@@ -59,7 +62,7 @@ export class LeaderWord {
   async hear(deadline: number): Promise<void> {
     while (!this.isHeard()) {
       await within(deadline, this.#asking.run(), () =>
-        unavailable("the bucket's leader has not been heard of for too long"),
+        unavailable(`the leader of the bucket${this.#where} has not been heard of for too long`),
       );
     }
   }

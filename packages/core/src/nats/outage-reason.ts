@@ -96,7 +96,7 @@ export class OutageReason implements Reasons {
     if (found.length === 0) {
       const isTried = overdueWrite !== undefined && config.num_replicas === 1;
       const isStuck = isTried && (await this.#answersNoWrite(trialWrite(overdueWrite, config)));
-      return isStuck ? { certain: false, error: storesNothing } : undefined;
+      return isStuck ? { certain: false, error: () => storesNothing(this.subjects) } : undefined;
     }
     const fixable = found.every(({ fixable }) => fixable);
     return { certain: true, error: () => mismatch(this.subjects, found, fixable) };

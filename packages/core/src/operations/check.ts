@@ -30,10 +30,11 @@ export async function checkBucket(
 ): Promise<CheckResult> {
   const since = now();
   const asking = Promise.all(buckets.all.map(({ entries }) => entries.freshState(deadline + GIVEN_UP_EARLY)));
-  const states = await within(deadline, asking, () =>
-    unavailable(`the bucket's leader did not answer within ${Math.round(deadline - since)} ms`),
-  );
-  const { server, name } = buckets;
+  const { server, name, where } = buckets;
+  const states = await within(deadline, asking, () => {
+    const ms = Math.round(deadline - since);
+    return unavailable(`the leader of the bucket${where} did not answer within ${ms} ms`);
+  });
   return {
     latency: now() - since,
     server: server && (server.port === undefined ? server.address : `${server.address}:${server.port}`),
