@@ -195,6 +195,11 @@ function operationsOf<T extends object>(
       "Expected `migrateFrom.store` to be another store than the one that sessions move to",
     );
   }
+  if (core && SessionStore.partsOf(core).isMigrating) {
+    throw new TypeError(
+      "Expected `migrateFrom.store` to be a store without a `migrateFrom` of its own, which holds every session: let the first move end before the next one begins",
+    );
+  }
   const old = core ? coreStore(core) : frameworkStore(store, form);
   return new Migration(sessions, old, phase, comparable);
 }

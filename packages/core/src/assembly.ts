@@ -27,6 +27,8 @@ export interface Assembly {
   readonly feed: ChangeFeed;
   readonly cache: NearCache | undefined;
   readonly watch: SessionWatch;
+  /** Whether sessions move in from another store, so that this one may lack some. */
+  isMigrating: boolean;
 }
 
 /** @throws TypeError for what cannot give a connection */
@@ -70,7 +72,7 @@ export function assemble(nc: NatsConnectionSource, options: ResolvedOptions): As
     (handle, deadline) => lookUpEnd(context, handle, deadline),
     options.timeout,
   );
-  return { context, lifecycle, feed, cache, watch };
+  return { context, lifecycle, feed, cache, watch, isMigrating: false };
 }
 
 function feedIsLate({ where }: Buckets) {

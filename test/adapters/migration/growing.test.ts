@@ -4,12 +4,14 @@ import type session from "express-session";
 import { SessionStore } from "nats-session-store";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { run } from "../../cli/support/program.js";
+import { keyOf } from "../../support/keys.js";
 import { PATIENCE } from "../../support/patient.js";
+import { bucketsOf } from "../../support/shards.js";
 import { type Connection, connectCurrent, newBucket } from "../../support/variants.js";
 
 const HOUR = 3_600_000;
-const BROWSERS = 12;
-const REQUESTS = 4;
+const BROWSERS = 6;
+const REQUESTS = 3;
 
 let nc: Connection;
 beforeAll(async () => {
@@ -45,17 +47,23 @@ class Browser {
   }
 }
 
-test("one bucket grows to four while applications run, and nobody is signed out", async () => {
-  const [bucket, grown] = [newBucket(), newBucket()];
-  const common = { timeout: PATIENCE, touchAfter: 0, user: ({ user }: Data) => user };
-  const open = (name: string, more: object = {}) => {
-    const store = new NatsStore(nc, { ...common, bucket: name, ...more });
+/** The application's buckets, of one size after the other. */
+const SIZES = [1, 4, 7];
+
+test("one bucket grows to four and those to seven while applications run, and nobody is signed out", async () => {
+  const sets = SIZES.map((shards) => ({ bucket: newBucket(), shards }));
+  const key = keyOf("k1");
+  const common = {
+    timeout: PATIENCE,
+    touchAfter: 0,
+    user: ({ user }: Data) => user,
+    encryption: { keys: [key] },
+  };
+  const open = (set: { bucket: string; shards: number }, more: object = {}) => {
+    const store = new NatsStore(nc, { ...common, ...set, ...more });
     onTestFinished(() => store.close());
     return store;
   };
-  const before = new SessionStore(nc, { ...common, bucket });
-  onTestFinished(() => before.close());
-  const moving = (phase: string) => open(grown, { shards: 4, migrateFrom: { store: before, phase } });
 
   const browsers: Browser[] = [];
   const signOuts: string[] = [];
@@ -74,25 +82,35 @@ test("one bucket grows to four while applications run, and nobody is signed out"
     for (const id of signOuts) expect(await any().get(id)).toBeNull();
   };
 
-  const old = open(bucket);
-  await serve(old, open(bucket));
-  const [oldFirst, newFirst] = [moving("old-first"), moving("new-first")];
-  await serve(old, oldFirst);
-  await serve(oldFirst, newFirst);
-  const copying = run(["migrate", "--from-bucket", bucket, "--bucket", grown, "--shards", "4"]);
-  await serve(newFirst);
-  expect(await copying).toMatchObject({ code: 0 });
-  const newOnly = moving("new-only");
-  await serve(newFirst, newOnly);
-  const alone = open(grown, { shards: 4 });
-  await serve(newOnly, alone);
-
-  await (await jetstreamManager(nc as never)).streams.delete(`KV_${bucket}`);
-  await serve(alone);
-  expect(await alone.sessions.count({ exact: true })).toBe(browsers.length);
+  let old = open(sets[0] as (typeof sets)[number]);
+  await serve(old);
+  for (const [n, set] of sets.slice(1).entries()) {
+    const last = sets[n] as (typeof sets)[number];
+    const before = new SessionStore(nc, { ...common, ...last });
+    onTestFinished(() => before.close());
+    const moving = (phase: string) => open(set, { migrateFrom: { store: before, phase } });
+    const [oldFirst, newFirst] = [moving("old-first"), moving("new-first")];
+    await serve(old, oldFirst);
+    await serve(oldFirst, newFirst);
+    const copying = run([
+      ...["migrate", "--from-bucket", last.bucket, "--from-shards", `${last.shards}`],
+      ...["--bucket", set.bucket, "--shards", `${set.shards}`],
+      ...["--encryption-key", `${key.id}=${Buffer.from(key.key as Uint8Array).toString("base64")}`],
+    ]);
+    await serve(newFirst);
+    expect(await copying).toMatchObject({ code: 0 });
+    const newOnly = moving("new-only");
+    await serve(newFirst, newOnly);
+    old = open(set);
+    await serve(newOnly, old);
+    const { streams } = await jetstreamManager(nc as never);
+    for (const bucket of bucketsOf(last.bucket, last.shards)) await streams.delete(`KV_${bucket}`);
+    await serve(old);
+  }
+  expect(await old.sessions.count({ exact: true })).toBe(browsers.length);
   const listed: string[] = [];
   for (const user of ["user 0", "user 1", "user 2"]) {
-    for await (const { handle } of alone.sessions.listByUser(user)) listed.push(handle);
+    for await (const { handle } of old.sessions.listByUser(user)) listed.push(handle);
   }
-  expect(listed.sort()).toEqual(browsers.map(({ id }) => alone.sessions.handleOf(id)).sort());
+  expect(listed.sort()).toEqual(browsers.map(({ id }) => old.sessions.handleOf(id)).sort());
 });

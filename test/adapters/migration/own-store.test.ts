@@ -63,6 +63,19 @@ test("the store of an adapter is taken as what it is", async () => {
   expect(await old.sessions.load("one")).toBeNull();
 });
 
+test.each(Object.entries({ "connect-nats": NatsStore, "koa-session-nats": KoaNatsStore }))(
+  "a store of %s whose own sessions still move in is refused: those that have not come yet would be signed out",
+  async (_name, Store) => {
+    const [first, second, third] = [core(), core(), core()];
+    const moving = new Store(second, { migrateFrom: { store: first } });
+    for (const store of [moving, second]) {
+      expect(() => new Store(third, { migrateFrom: { store: store as never } })).toThrow(
+        /without a `migrateFrom` of its own/,
+      );
+    }
+  },
+);
+
 test("processes of both buckets lose no change of each other", async () => {
   const old = new NatsStore(core());
   const store = new NatsStore(core(), { migrateFrom: { store: old, phase: "old-first" } });

@@ -52,6 +52,7 @@ export class Migration<T extends object> implements SessionOperations<T> {
   constructor(store: SessionStore<T>, old: OldStore, phase: MigrationPhase, comparable: Comparable) {
     this.#store = store;
     this.#parts = SessionStore.partsOf(store);
+    this.#parts.isMigrating = true;
     this.#old = old;
     this.#phase = phase;
     this.#comparable = comparable;
