@@ -16,7 +16,12 @@ export async function configurationOfReadme(): Promise<string> {
 
 /** What that block allows. */
 export async function permissionsOfReadme(): Promise<Permissions> {
-  const block = (await configurationOfReadme()).replace(/#.*/g, "");
+  return permissionsIn(await configurationOfReadme());
+}
+
+/** What a configuration allows the application. */
+export function permissionsIn(configuration: string): Permissions {
+  const block = configuration.replace(/#.*/g, "");
   const list = (kind: string) =>
     [...(new RegExp(`${kind}: \\[([^\\]]*)\\]`).exec(block)?.[1] ?? "").matchAll(/"([^"]+)"/g)].map(
       ([, subject = ""]) => subject,

@@ -14,7 +14,8 @@ const streamsOf = async (nc: Connection) => (await jetstreamManager(nc as never)
 /** The streams of all buckets whose name begins like this. */
 async function namesOf(nc: Connection, bucket: string): Promise<string[]> {
   const names: string[] = [];
-  for await (const name of (await streamsOf(nc)).names()) if (name.startsWith(`KV_${bucket}`)) names.push(name);
+  for await (const name of (await streamsOf(nc)).names())
+    if (name.startsWith(`KV_${bucket}`)) names.push(name);
   return names.sort();
 }
 
