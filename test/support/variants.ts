@@ -53,7 +53,7 @@ export function variantsAndShards(): Variant[] {
   const all = variants();
   const sharded = all.slice(0, 1).map((variant) => ({
     ...variant,
-    name: `${variant.name}, three buckets`,
+    name: `three buckets, ${variant.name}`,
     shards: 3,
   }));
   return [...all, ...sharded];
@@ -62,7 +62,7 @@ export function variantsAndShards(): Variant[] {
 /** Every client generation, and several buckets as one. */
 export function clientsAndShards(): { name: string; connect: (typeof clients)[string]; shards: number }[] {
   const all = Object.entries(clients).map(([name, connect]) => ({ name, connect, shards: 1 }));
-  const sharded = all.slice(0, 1).map((one) => ({ ...one, name: `${one.name}, three buckets`, shards: 3 }));
+  const sharded = all.slice(0, 1).map((one) => ({ ...one, name: `three buckets, ${one.name}`, shards: 3 }));
   return [...all, ...sharded];
 }
 

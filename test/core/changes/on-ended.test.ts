@@ -2,9 +2,10 @@ import { getEventListeners } from "node:events";
 import { jetstreamManager } from "@nats-io/jetstream";
 import type { SessionEnd, SessionStore } from "nats-session-store";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
+import { bucketsOf } from "../../support/shards.js";
 import { type Data, Stores, saveBriefly } from "../../support/stores.js";
 import { TwoProcesses } from "../../support/two-processes.js";
-import { clients, newBucket, type Variant, variants } from "../../support/variants.js";
+import { clientsAndShards, newBucket, type Variant, variantsAndShards } from "../../support/variants.js";
 import { until } from "../../support/wait.js";
 
 /** Watches a session, and keeps what the listener is told. */
@@ -16,7 +17,7 @@ function watch(store: SessionStore<Data>, id: string): SessionEnd[] {
 
 const untilTold = (ends: SessionEnd[]) => until("the end of the session", () => ends.length > 0);
 
-describe.each(variants())("a listener to the end of a session over $name", (variant: Variant) => {
+describe.each(variantsAndShards())("a listener to the end of a session over $name", (variant: Variant) => {
   const stores = new Stores(variant);
   afterAll(() => stores.close());
 
@@ -89,7 +90,7 @@ describe.each(variants())("a listener to the end of a session over $name", (vari
     const first = await stores.open({ bucket });
     await first.close();
     const { streams } = await jetstreamManager((await stores.connect()) as never);
-    const { config } = await streams.info(`KV_${bucket}`);
+    const { config } = await streams.info(`KV_${bucketsOf(bucket, variant.shards).at(-1)}`);
     await streams.update(config.name, { ...config, republish: undefined as never });
     const store = await stores.open({ bucket, republish: false });
     const errors: unknown[] = [];
@@ -102,9 +103,9 @@ describe.each(variants())("a listener to the end of a session over $name", (vari
   });
 });
 
-describe.each(Object.entries(clients))("a listener to the end of a session over %s", (_name, connect) => {
+describe.each(clientsAndShards())("a listener to the end of a session over $name", ({ connect, shards }) => {
   it("is called for what ended during a cut, once the link is back, and for nothing else", async () => {
-    const site = await TwoProcesses.start(connect);
+    const site = await TwoProcesses.start(connect, {}, onTestFinished, shards);
     const [there, here] = [await site.writer(), await site.reader()];
     const ids = Array.from({ length: 200 }, (_, n) => `id-${n}`);
     const records = await Promise.all(ids.map(async (id) => (await there.save(id, {})).record));

@@ -2,21 +2,25 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import type { SessionStore } from "nats-session-store";
 import { afterAll, describe, expect, it } from "vitest";
 import { statsOf, warm } from "../../support/cached.js";
+import { bucketsOf, idsIn } from "../../support/shards.js";
 import { type Data, Stores } from "../../support/stores.js";
-import { newBucket, type Variant, variants } from "../../support/variants.js";
+import { newBucket, type Variant, variantsAndShards } from "../../support/variants.js";
 import { until } from "../../support/wait.js";
 import { Witness } from "../../support/witness.js";
 
-describe.each(variants())("a purge over $name", (variant: Variant) => {
+describe.each(variantsAndShards())("a purge over $name", (variant: Variant) => {
   const stores = new Stores(variant);
   afterAll(() => stores.close());
 
+  const { shards = 1 } = variant;
+
+  /** The stream of a store's first bucket. */
   const streamOf = async (bucket: string) => {
     const { streams } = await jetstreamManager((await stores.connect()) as never);
-    return { streams, config: (await streams.info(`KV_${bucket}`)).config };
+    return { streams, config: (await streams.info(`KV_${bucketsOf(bucket, shards)[0]}`)).config };
   };
 
-  /** A bucket as others make it, which allows purges. */
+  /** A bucket as others make it, which allows purges: the first of several. */
   const purgeable = async () => {
     const bucket = newBucket();
     const first = await stores.open({ bucket });
@@ -29,8 +33,12 @@ describe.each(variants())("a purge over $name", (variant: Variant) => {
     ]);
     await first.close();
     const witness = await Witness.of(cached);
-    const purge = (filter?: string) => streams.purge(config.name, filter ? { filter } : undefined);
-    return { bucket, writer, cached, witness, purge };
+    const subject = (pattern: string) => `$KV.${bucketsOf(bucket, shards)[0]}.${pattern}`;
+    /** @param pattern of the keys; all where there is none */
+    const purge = (pattern?: string) =>
+      streams.purge(config.name, pattern ? { filter: subject(pattern) } : undefined);
+    const ids = idsIn(writer, 0, shards, 3) as [string, string, string];
+    return { ids, writer, cached, witness, purge };
   };
 
   const untilMissed = (witness: Witness) =>
@@ -56,35 +64,37 @@ describe.each(variants())("a purge over $name", (variant: Variant) => {
     ["by subject", "s.>"],
   ])(
     "where the bucket allows it, %s, is `missed`, and no cache serves what it removed",
-    async (_name, key) => {
-      const { bucket, writer, cached, witness, purge } = await purgeable();
-      await writer.save("one", { user: "ada" });
-      await writer.save("two", { n: 1 });
+    async (_name, pattern) => {
+      const { ids, writer, cached, witness, purge } = await purgeable();
+      const [one, two, later] = ids;
+      await writer.save(one, { user: "ada" });
+      await writer.save(two, { n: 1 });
       const reasons: string[] = [];
-      cached.onEnded(cached.handleOf("two"), ({ reason }) => reasons.push(reason));
-      await warm(cached, "one");
-      await warm(cached, "two");
-      await purge(key && `$KV.${bucket}.${key}`);
-      for (const id of ["one", "two"]) await untilGone(cached, id);
+      cached.onEnded(cached.handleOf(two), ({ reason }) => reasons.push(reason));
+      await warm(cached, one);
+      await warm(cached, two);
+      await purge(pattern);
+      for (const id of [one, two]) await untilGone(cached, id);
       await untilMissed(witness);
       await until("that the listener was called", () => reasons.length > 0);
-      const { record } = await writer.save("later", {});
+      const { record } = await writer.save(later, {});
       await witness.untilRevision(record?.revision as number);
-      await warm(cached, "later");
+      await warm(cached, later);
       await witness.stop();
     },
   );
 
   it("of the session that was written first is noticed too, and sessions that stay are served on", async () => {
-    const { bucket, writer, cached, witness, purge } = await purgeable();
-    await writer.save("purged", { n: 0 });
-    await writer.save("stays", { n: 1 });
-    for (const id of ["purged", "stays"]) await warm(cached, id);
-    await purge(`$KV.${bucket}.s.${cached.handleOf("purged")}`);
-    await untilGone(cached, "purged");
+    const { ids, writer, cached, witness, purge } = await purgeable();
+    const [purged, stays] = ids;
+    await writer.save(purged, { n: 0 });
+    await writer.save(stays, { n: 1 });
+    for (const id of [purged, stays]) await warm(cached, id);
+    await purge(`s.${cached.handleOf(purged)}`);
+    await untilGone(cached, purged);
     await untilMissed(witness);
-    await warm(cached, "stays");
-    expect((await cached.load("stays"))?.data).toEqual({ n: 1 });
+    await warm(cached, stays);
+    expect((await cached.load(stays))?.data).toEqual({ n: 1 });
     expect(statsOf(cached).size).toBe(1);
     await witness.stop();
   });
@@ -92,14 +102,12 @@ describe.each(variants())("a purge over $name", (variant: Variant) => {
   it("is not seen in writes that move the first number of a bucket on", async () => {
     const { writer, cached, witness } = await purgeable();
     const ids = Array.from({ length: 20 }, (_, n) => `id-${n}`);
-    let last = 0;
     for (let round = 0; round < 10; round++) {
       await Promise.all(ids.map((id) => cached.load(id)));
-      const saved = await Promise.all(ids.map((id) => writer.save(id, { round })));
-      last = Math.max(...saved.map(({ record }) => record?.revision ?? 0));
+      await Promise.all(ids.map((id) => writer.save(id, { round })));
       await Promise.all(ids.slice(0, 5).map((id) => writer.destroy(id)));
     }
-    await witness.until("the last write", (changes) => changes.some(({ revision }) => revision >= last));
+    await witness.untilEndOf(writer, shards);
     await warm(cached, "id-19");
     expect(witness.seen).toHaveLength(witness.changes.length);
     await witness.stop();
