@@ -8,8 +8,12 @@ const BROWSERS = 500;
 const CONNECTIONS = 50;
 const WORKLOADS = ["read", "write"];
 
-/** Requests after each change of listener that are not measured: Node compiles anew what the channels are part of. */
-const WARM_UP = 1500;
+/** Requests to each process before the first round, and before each measurement. */
+const WARM_UP = { requests: 2000 };
+const AGAIN = { requests: 200 };
+
+/** So many processes of each party take turns: two of one party differ by some per cent, for as long as they run. */
+const PROCESSES = 2;
 
 const NOTHING = "nothing";
 const LISTENERS = ["a subscriber of the channels", "metrics", "spans and metrics"];
@@ -18,44 +22,55 @@ const PARTIES = [NOTHING, ...LISTENERS, SDK];
 
 /**
  * How much a request costs when something listens to the store, and what a channel costs that nobody reads. The
- * application reports its requests to OpenTelemetry in any case. One process does all in turn, so that nothing else
- * differs.
+ * application reports its requests to OpenTelemetry in any case. In one process with listeners that come and go, Node
+ * would compile the store's functions for both, which no application asks of it.
  */
 export async function measure(servers, { rounds, seconds, profile }) {
   const { url } = await servers.start("nats");
-  const app = await startClient("telemetry", {
-    file: "telemetry-app.mjs",
-    settings: { store: { kind: "nats", url, options: { bucket: "telemetry" } } },
-    env: { NODE_ENV: "production" },
-    profile,
-  });
+  const start = async (party, n) => {
+    const app = await startClient(`telemetry: ${party} ${n}`, {
+      file: "telemetry-app.mjs",
+      settings: { listener: party, store: { kind: "nats", url, options: { bucket: "telemetry" } } },
+      env: { NODE_ENV: "production" },
+      profile,
+    });
+    return { app, at: await app.call("url") };
+  };
+  const apps = {};
+  for (const party of PARTIES) {
+    apps[party] = [];
+    for (let n = 0; n < PROCESSES; n++) apps[party].push(await start(party, n));
+  }
+  const all = Object.values(apps).flat();
   const load = await startClient("telemetry: load", {
     file: "http-load.mjs",
-    settings: { url: await app.call("url"), browsers: BROWSERS },
+    settings: { url: all[0].at, browsers: BROWSERS },
   });
   await load.call("signIn");
-  const run = async (party, workload) => {
-    const limited = (limit) => load.call("run", { workload, connections: CONNECTIONS, ...limit });
-    await app.call("listen", party);
-    await limited({ requests: WARM_UP });
-    await app.call("collect");
-    const before = await app.call("cpu");
-    const { requests, seconds: took } = await limited({ seconds });
-    return { rate: requests / took, cpu: ((await app.call("cpu")) - before) / requests };
+  const request = ({ at }, workload, limit) =>
+    load.call("run", { workload, connections: CONNECTIONS, at, ...limit });
+  const run = async (one, workload) => {
+    await request(one, workload, AGAIN);
+    await one.app.call("collect");
+    const before = await one.app.call("cpu");
+    const { requests, seconds: took } = await request(one, workload, { seconds });
+    return { rate: requests / took, cpu: ((await one.app.call("cpu")) - before) / requests };
   };
   const results = {};
   for (const workload of WORKLOADS) {
     results[workload] = Object.fromEntries(PARTIES.map((party) => [party, []]));
-    for (const party of PARTIES) await run(party, workload);
+    for (const one of all) await request(one, workload, WARM_UP);
   }
   for (let round = 0; round < rounds; round++) {
     const turn = round % PARTIES.length;
     const order = [...PARTIES.slice(turn), ...PARTIES.slice(0, turn)];
     for (const workload of WORKLOADS) {
-      for (const party of order) results[workload][party].push(await run(party, workload));
+      for (const party of order) {
+        results[workload][party].push(await run(apps[party][round % PROCESSES], workload));
+      }
     }
   }
-  await Promise.all([app.stop(), load.stop()]);
+  await Promise.all([load.stop(), ...all.map(({ app }) => app.stop())]);
   return reportOf(results, rounds);
 }
 

@@ -34,13 +34,14 @@ export async function open({ url, browsers }) {
     },
 
     /**
-     * Runs a workload for some seconds, or for a number of requests.
+     * Runs a workload for some seconds, or for a number of requests, perhaps on another process of the application.
      * @returns how many requests were answered in how many seconds, and the times in ms that half and 99 % took at
      * most
      */
     run: async ({
       workload,
       connections,
+      at = url,
       seconds = Number.POSITIVE_INFINITY,
       requests = Number.POSITIVE_INFINITY,
     }) => {
@@ -48,7 +49,7 @@ export async function open({ url, browsers }) {
       const end = performance.now() + seconds * 1000;
       const started = performance.now();
       const repeat = workload === "page burst" ? pagesOf(cookies) : undefined;
-      await onConnections(url, connections, (connection, n) => {
+      await onConnections(at, connections, (connection, n) => {
         const own = cookies.filter((_, index) => index % connections === n);
         const next = repeat ? repeat(connection, n) : workloads[workload](connection, own);
         return async () => {

@@ -12,31 +12,26 @@ const nowhere = {
 };
 
 /**
- * The application of `express-app.mjs` with the SDK of OpenTelemetry and a span for each request. `listen` says what
- * listens to the store, too.
+ * The application of `express-app.mjs` with the SDK of OpenTelemetry and a span for each request.
+ * @param listener what listens to the store, too; see `telemetry-listeners.mjs`
  */
-export async function open(settings) {
+export async function open({ listener, ...settings }) {
   const tracerProvider = new NodeTracerProvider({ spanProcessors: [new BatchSpanProcessor(nowhere)] });
   tracerProvider.register();
   const reader = new PeriodicExportingMetricReader({ exporter: nowhere, exportIntervalMillis: 10_000 });
   const meterProvider = new MeterProvider({ readers: [reader] });
   const tracer = trace.getTracer("application");
-  const listeners = listenersOf({ tracerProvider, meterProvider });
-  let listener = {};
+  const { onRequest } = listenersOf({ tracerProvider, meterProvider })[listener]();
   const first = (req, res, next) => {
     tracer.startActiveSpan(req.method, (span) => {
       res.on("close", () => span.end());
-      listener.onRequest?.(req.path);
+      onRequest?.(req.path);
       next();
     });
   };
   const app = await openApp({ ...settings, first });
   return {
     ...app,
-    listen: (name) => {
-      listener.stop?.();
-      listener = listeners[name]();
-    },
     /** So that no measurement pays for the garbage of the one before. */
     collect: () => globalThis.gc(),
   };
