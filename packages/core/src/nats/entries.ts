@@ -67,7 +67,7 @@ export class Entries {
    * Otherwise the leader is asked.
    */
   read(key: string, deadline: number, isLive: (entry: Entry) => boolean): Promise<Entry | null> {
-    return this.#readDirect(key, deadline).then((entry) => {
+    return this.readAny(key, deadline).then((entry) => {
       const known = this.known.of(key);
       if (entry && entry.revision >= known) {
         const isFinal = entry.deleted && known > 0;
@@ -94,7 +94,7 @@ export class Entries {
 
   /** Whatever a copy answers, which may be old: for a write under the revision that was read. */
   readAny(key: string, deadline: number): Promise<Entry | null> {
-    return this.#readDirect(key, deadline);
+    return this.#asker.ask(this.subjects.directGet + key, EMPTY, deadline, directEntry);
   }
 
   /** The leader's own answer. */
@@ -105,7 +105,7 @@ export class Entries {
   /** As `read`, never from a copy that lags behind: for a decision that cannot be taken back by a later conflict. */
   async readCurrent(key: string, deadline: number): Promise<Entry | null> {
     if (this.#leader.isSole()) {
-      const entry = await this.#readDirect(key, deadline);
+      const entry = await this.readAny(key, deadline);
       if (entry && this.isFromLeader(entry) && entry.revision >= this.known.of(key)) {
         this.known.note(key, entry.revision);
         return entry;
@@ -201,10 +201,6 @@ export class Entries {
   /** Replaces an entry by a tombstone, which the official clients understand too (ADR-8). */
   remove(write: Omit<Write, "value">, deadline: number): Promise<WriteAnswer> {
     return this.#writer.remove(write, deadline);
-  }
-
-  #readDirect(key: string, deadline: number): Promise<Entry | null> {
-    return this.#asker.ask(this.subjects.directGet + key, EMPTY, deadline, directEntry);
   }
 
   #askLeader(payload: Uint8Array, deadline: number, line: Semaphore): Promise<Entry | null> {
