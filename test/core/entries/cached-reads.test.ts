@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { statsOf, warm } from "../../support/cached.js";
 import { stopClock } from "../../support/clock.js";
 import { openPatient } from "../../support/patient.js";
-import { bucketsOf, idsIn } from "../../support/shards.js";
+import { bucketOf, bucketsOf, idsIn } from "../../support/shards.js";
 import { type Connection, newBucket, type Variant, variantsAndShards } from "../../support/variants.js";
 import { until } from "../../support/wait.js";
 
@@ -138,7 +138,7 @@ describe.each(variantsAndShards())("a store with a near cache over $name", (vari
     const { expiresAt } = await hold(cached, "id");
     // From now on the bucket republishes nothing, as if each message were late.
     const { streams } = await jetstreamManager(there as never);
-    const { config } = await streams.info(`KV_${bucket}`);
+    const { config } = await streams.info(`KV_${bucketOf(bucket, other.handleOf("id"), shards)}`);
     await streams.update(config.name, { ...config, republish: undefined as never });
     await other.touch("id", await hold(other, "id"), { ttl: 120_000 });
     stopClock().advanceTo(expiresAt);
