@@ -1,6 +1,7 @@
 import { jetstreamManager } from "@nats-io/jetstream";
 import { startNatsServer } from "nats-dev-server";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, inject, it, onTestFinished } from "vitest";
+import { BadNetwork } from "../support/bad-network.js";
 import { saveBriefly } from "../support/stores.js";
 import { until } from "../support/wait.js";
 import { jsonOf, linesOf, type Program, run, start } from "./support/program.js";
@@ -132,6 +133,24 @@ it("what happened while no recorder ran is recorded by the next one, and nothing
       ["signed-out", three],
     ].sort(),
   );
+});
+
+it("a session that began and ended while the recorder's connection was down is recorded with both", async () => {
+  const application = await startApplication();
+  const { store, signIn } = application;
+  const network = await BadNetwork.start(Number(new URL(inject("currentServer")).port));
+  onTestFinished(() => network.close());
+  const recorder = await startRecording(application, "--server", network.url);
+  network.cut();
+  const handle = await signIn("an id", { user: "ada" });
+  await store.destroy("an id");
+  network.mend();
+  await recorder.printed("signed-out");
+  await stopRecording(recorder);
+  expect((await read(application)).map(briefly)).toEqual([
+    ["signed-in", handle],
+    ["signed-out", handle],
+  ]);
 });
 
 it("two recorders at a time record everything once", async () => {

@@ -88,7 +88,13 @@ export class Recorder {
       const owner = userHash ?? before?.userHash;
       const isKnown = before !== undefined && !isOpen && before.revision >= revision;
       if (owner === undefined || isKnown) return;
-      await this.#append({ handle, userHash: owner, revision, at, movedTo, event: endOf(type, movedTo) });
+      const base = { handle, userHash: owner, revision };
+      // After an interruption the feed tells of such a session only that it has ended.
+      const createdAt = before ? undefined : (await this.#admin.find(handle))?.info.createdAt;
+      if (createdAt !== undefined) {
+        await this.#append({ ...base, event: "signed-in", at: createdAt, movedTo: undefined });
+      }
+      await this.#append({ ...base, at, movedTo, event: endOf(type, movedTo) });
     } else if (userHash !== undefined && !(isOpen && before.userHash === userHash)) {
       // The change may be older than an end that was read from the bucket.
       if (before && before.revision >= revision) return;
