@@ -70,8 +70,10 @@ export class Nodes {
     const nc = this.connections[0] as NatsConnection;
     const subject = `$JS.API.STREAM.LEADER.STEPDOWN.KV_${this.bucket}`;
     // A server does not answer before the last election is over for it.
-    const wish = next === undefined ? "" : JSON.stringify({ placement: { preferred: `n${next + 1}` } });
+    const wanted = next === undefined ? undefined : `n${next + 1}`;
+    const wish = wanted && JSON.stringify({ placement: { preferred: wanted } });
     const isDone = async () => {
+      if (wanted && (await this.info())?.cluster?.leader === wanted) return true;
       const asked = nc.request(subject, wish, { timeout: 5000 });
       const answer = await asked.then((reply) => reply.json<{ success?: boolean }>()).catch(() => undefined);
       return answer?.success === true;
