@@ -13,13 +13,17 @@ const LONG = 90_000;
 const tests = fileURLToPath(new URL("..", import.meta.url));
 
 /** Runs node in a process of its own, in the folder of the tests, and waits for its end. */
-export function runNode(args: string[], environment: Record<string, string> = {}): Promise<Outcome> {
+export function runNode(
+  args: string[],
+  environment: Record<string, string> = {},
+  timeout = LONG,
+): Promise<Outcome> {
   return new Promise((resolve) => {
     const env = { ...process.env, ...environment };
     const child = execFile(
       process.execPath,
       args,
-      { cwd: tests, env, timeout: LONG, maxBuffer: 1 << 26 },
+      { cwd: tests, env, timeout, maxBuffer: 1 << 26 },
       (_error, stdout, stderr) => resolve({ code: child.exitCode, stdout, stderr }),
     );
   });
