@@ -65,7 +65,7 @@ it("a bucket that is missing ends with 1, says how to make it, and is not made",
     const { code, stderr } = await run([...command, "--bucket", "missing"]);
     expect(code).toBe(1);
     expect(stderr).toBe(
-      "nats-sessions: There is no such bucket; nats-sessions init makes it (ERR_SESSION_BUCKET_MISSING)\n",
+      'nats-sessions: There is no bucket "missing"; nats-sessions init makes it (ERR_SESSION_BUCKET_MISSING)\n',
     );
   }
 });

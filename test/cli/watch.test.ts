@@ -53,7 +53,7 @@ it("watch --user prints the changes of that user alone, expiries of sessions fro
 it("watch says when the connection is down, and what happened meanwhile when it is up again", async () => {
   const server = await startNatsServer({ timeout: 60_000 });
   onTestFinished(() => server.stop());
-  const { bucket, signIn } = await startApplication({}, server.url);
+  const { bucket, signIn } = await startApplication({}, { servers: server.url });
   const watch = start(["watch", "--bucket", bucket, "--format", "json", "--server", server.url]);
   await watch.printed(WATCHING);
   const first = await signIn("first");
@@ -93,6 +93,6 @@ it("watch ends with 1 where the bucket has no change feed", async () => {
   const { code, stderr } = await run(["watch", "--bucket", bucket]);
   expect(code).toBe(1);
   expect(stderr).toBe(
-    "nats-sessions: The bucket has no change feed; nats-sessions upgrade adds it (ERR_SESSION_NO_FEED)\n",
+    `nats-sessions: The bucket "${bucket}" has no change feed; nats-sessions upgrade adds it (ERR_SESSION_NO_FEED)\n`,
   );
 });

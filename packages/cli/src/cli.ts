@@ -61,6 +61,8 @@ async function runCommand(
     const code = await command.run({ values, positionals, format, terminal, connection });
     return code ?? EXIT.ok;
   } catch (error) {
+    const hint = error instanceof SessionStoreError && HINTS[error.code]?.(connection.title);
+    if (hint) throw new CommandError(`${hint} (${error.code})`);
     if (!isNoServer(error)) throw error;
     throw new UnavailableError(`${messageOf(error)}. Tried: ${connection.servers}`);
   } finally {
@@ -117,9 +119,9 @@ function isNoServer(error: unknown): boolean {
 const NO_SERVER: ReadonlySet<string> = new Set(["ERR_SESSION_UNAVAILABLE", "ERR_SESSION_JETSTREAM_OFF"]);
 
 /** What the store says to a programmer, in words for a person at the command line. */
-const HINTS: { readonly [code in SessionErrorCode]?: string } = {
-  ERR_SESSION_BUCKET_MISSING: "There is no such bucket; nats-sessions init makes it",
-  ERR_SESSION_NO_FEED: "The bucket has no change feed; nats-sessions upgrade adds it",
+const HINTS: { readonly [code in SessionErrorCode]?: (title: string) => string } = {
+  ERR_SESSION_BUCKET_MISSING: (title) => `There is no bucket ${title}; nats-sessions init makes it`,
+  ERR_SESSION_NO_FEED: (title) => `The bucket ${title} has no change feed; nats-sessions upgrade adds it`,
 };
 
 /** What a person at the command line can do about it. */
@@ -137,8 +139,8 @@ function messageOf(error: unknown): string {
   );
   const code = error instanceof SessionStoreError ? ` (${error.code})` : "";
   const text = isKnown ? error.message : `${error.name}: ${error.message}`;
-  const [hint, next = ""] = error instanceof SessionStoreError ? [HINTS[error.code], NEXT[error.code]] : [];
-  return `${hint ?? text.replace(/\.$/, "") + more}${code}${next}`;
+  const next = error instanceof SessionStoreError ? (NEXT[error.code] ?? "") : "";
+  return text.replace(/\.$/, "") + more + code + next;
 }
 
 function names(): string {

@@ -1,4 +1,4 @@
-import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { type ConnectionOptions, connect, type NatsConnection } from "@nats-io/transport-node";
 import { SessionStore, type SessionStoreOptions } from "nats-session-store";
 import { inject, onTestFinished } from "vitest";
 
@@ -22,10 +22,10 @@ export interface Application {
 
 export async function startApplication(
   options: SessionStoreOptions = {},
-  url = inject("currentServer"),
+  server: ConnectionOptions = { servers: inject("currentServer") },
 ): Promise<Application> {
   const bucket = options.bucket ?? newBucket();
-  const nc = await connect({ servers: url });
+  const nc = await connect(server);
   const store = await SessionStore.open<Data>(nc, {
     bucket,
     timeout: PATIENCE,

@@ -74,7 +74,7 @@ async function examineBucket(
     const ttls = plan.config.allow_msg_ttl === true;
     if (isFirst) await check("server", async () => checkServer(await admin.server(ttls)));
     if (!plan.exists) {
-      const text = `there is no bucket ${connection.title}; nats-sessions init makes it`;
+      const text = `there is no bucket ${connection.titleOfOne(admin.buckets[shard])}; nats-sessions init makes it`;
       return [...findings, { check: "bucket", status: "critical", text }];
     }
     findings.push(checkSettings(plan));

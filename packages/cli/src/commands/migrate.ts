@@ -44,6 +44,12 @@ export const migrate: Command = {
     table: { type: "string", value: "NAME", help: "table in PostgreSQL [session]" },
     "from-bucket": { type: "string", value: "NAME", help: "another bucket [sessions]" },
     "from-shards": { type: "string", value: "N", help: "how many buckets that one consists of [1]" },
+    "from-domain": { type: "string", value: "NAME", help: "its JetStream domain [that of --domain]" },
+    "from-api-prefix": {
+      type: "string",
+      value: "TEXT",
+      help: "or the start of its JetStream API's subjects",
+    },
     ttl: { type: "string", value: "TIME", help: "life of a session that does not say when it ends [24h]" },
     "dry-run": { type: "boolean", help: "only count what would be copied" },
   },

@@ -10,6 +10,9 @@ import type { NatsContext } from "./nats-context.js";
 
 const TIMEOUT = 5000;
 
+/** What says where sessions lie. */
+type Place = Pick<SessionStoreOptions, "bucket" | "prefix" | "shards" | "domain" | "apiPrefix">;
+
 /** One connection to NATS, and the stores on it, which open themselves. */
 export class Connection {
   readonly options: SessionStoreOptions;
@@ -53,16 +56,17 @@ export class Connection {
 
   /** Name of the bucket in quotes, with the domain or API prefix where one is given, for messages. */
   get title(): string {
-    const { domain, apiPrefix, shards = 1 } = this.options;
-    const name = shards === 1 ? `"${this.bucket}"` : `"${this.bucket}" in ${shards} shards`;
-    if (domain !== undefined) return `${name} in the domain "${domain}"`;
-    return apiPrefix === undefined ? name : `${name} behind the API prefix "${apiPrefix}"`;
+    return titleOf(this.options);
+  }
+
+  /** As `title`, of one of several buckets. */
+  titleOfOne(bucket = this.bucket): string {
+    return titleOf({ ...this.options, bucket, shards: 1 });
   }
 
   /** The bucket, with the prefix where there is one, for messages. */
   get place(): string {
-    const { prefix } = this.options;
-    return `the bucket ${this.title}${prefix === undefined ? "" : ` under "${prefix}"`}`;
+    return placeOf(this.options);
   }
 
   /** Where JetStream is, and how long it may take to answer (ms), for what is no bucket of sessions. */
@@ -92,21 +96,19 @@ export class Connection {
 
   /**
    * Another bucket, on another server where a URL is given. What signs in here signs in there, unless the URL says
-   * who does.
+   * who does. Without a domain and an API prefix it is in the same JetStream.
    */
   other(
     url: string | undefined,
-    { bucket = this.bucket, prefix, shards = 1 }: Pick<SessionStoreOptions, "bucket" | "prefix" | "shards">,
+    { bucket = this.bucket, prefix, shards = 1, ...jetStream }: Place,
   ): { admin: SessionAdmin; title: string; close(): Promise<void> } {
-    const options = { ...this.options, bucket, prefix, shards };
-    const under = prefix === undefined ? "" : ` under "${prefix}"`;
+    const isElsewhere = jetStream.domain !== undefined || jetStream.apiPrefix !== undefined;
+    const options = { ...this.options, bucket, prefix, shards, ...(isElsewhere ? jetStream : {}) };
     if (url === undefined) {
-      const isSame =
-        bucket === this.bucket && prefix === this.options.prefix && shards === (this.options.shards ?? 1);
-      if (isSame)
+      if (placeOf(options) === this.place)
         throw new UsageError("Expected another bucket, or another prefix, than sessions are copied to");
       const admin = checked(() => new SessionAdmin(this.#connect(), options));
-      return { admin, title: `the bucket "${bucket}"${under}`, close: () => admin.close() };
+      return { admin, title: placeOf(options), close: () => admin.close() };
     }
     const { username } = new URL(url);
     const { user: _u, password: _p, token: _t, creds: _c, nkey: _n, ...open } = this.#settings;
@@ -120,7 +122,7 @@ export class Connection {
       await admin.close();
       await connecting.then((nc) => nc.close()).catch(() => {});
     };
-    return { admin, title: `the bucket "${bucket}"${under} on ${[nats.servers].flat().join(", ")}`, close };
+    return { admin, title: `${placeOf(options)} on ${[nats.servers].flat().join(", ")}`, close };
   }
 
   async close(): Promise<void> {
@@ -146,6 +148,18 @@ export class Connection {
     this.#opened.push(store);
     return store;
   }
+}
+
+/** Name of a bucket in quotes, or what the names of several begin with, and in which JetStream it is. */
+function titleOf({ bucket = "sessions", domain, apiPrefix, shards = 1 }: Place): string {
+  const name = shards === 1 ? `"${bucket}"` : `"${bucket}" in ${shards} shards`;
+  if (domain !== undefined) return `${name} in the domain "${domain}"`;
+  return apiPrefix === undefined ? name : `${name} behind the API prefix "${apiPrefix}"`;
+}
+
+function placeOf(place: Place): string {
+  const { prefix } = place;
+  return `the bucket ${titleOf(place)}${prefix === undefined ? "" : ` under "${prefix}"`}`;
 }
 
 /** Options that the store does not take are wrong use of this program. */

@@ -1,4 +1,6 @@
+import { SessionStoreError } from "nats-session-store";
 import type { EntryInfo, SessionAdmin } from "nats-session-store/admin";
+import { CommandError } from "../exit.js";
 import type { Found, Source } from "./source.js";
 
 /** How many sessions are read at the same time. */
@@ -19,6 +21,10 @@ export function openBucket(admin: SessionAdmin, title: string, close: () => Prom
   return {
     title,
     async *batches() {
+      await admin.position().catch((error) => {
+        const isMissing = error instanceof SessionStoreError && error.code === "ERR_SESSION_BUCKET_MISSING";
+        throw isMissing ? new CommandError(`Cannot copy from ${title}: there is no such bucket`) : error;
+      });
       for await (const entries of admin.entries("sessions")) {
         const sessions = entries.filter(({ state }) => state !== "ended");
         for (let n = 0; n < sessions.length; n += AT_ONCE) {

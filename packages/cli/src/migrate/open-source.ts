@@ -34,13 +34,16 @@ const ONLY: { readonly [option: string]: readonly Kind[] } = {
   table: ["postgres"],
   "from-bucket": ["nats"],
   "from-shards": ["nats"],
+  "from-domain": ["nats"],
+  "from-api-prefix": ["nats"],
   ttl: ["redis", "postgres", "lines"],
 };
 
 /** What the arguments name. @throws UsageError */
 export function sourceIn(values: Values, env: NodeJS.ProcessEnv) {
   const from = fromVariable(values.text("from"), env);
-  if (from === undefined && !values.has("from-bucket")) {
+  const isNamed = ["from-bucket", "from-domain", "from-api-prefix"].some((name) => values.has(name));
+  if (from === undefined && !isNamed) {
     throw new UsageError(
       "Expected --from redis://…, postgres://…, nats://…, a file of JSON lines or - for stdin, or --from-bucket NAME",
     );
@@ -59,6 +62,8 @@ export function sourceIn(values: Values, env: NodeJS.ProcessEnv) {
     table: values.text("table") ?? TABLE,
     bucket: values.text("from-bucket"),
     shards: values.wholeNumber("from-shards", 1, 64),
+    domain: values.text("from-domain"),
+    apiPrefix: values.text("from-api-prefix"),
   };
 }
 
@@ -67,11 +72,12 @@ export async function openSource(
   settings: ReturnType<typeof sourceIn>,
   connection: Connection,
 ): Promise<Source> {
-  const { from = "", kind, ttl, prefix, table, bucket, shards } = settings;
+  const { from = "", kind, ttl, prefix, table, bucket, shards, domain, apiPrefix } = settings;
   if (kind === "redis") return openRedis(from, titleOf(from), prefix ?? REDIS_PREFIX, ttl);
   if (kind === "postgres") return openPostgres(from, `${titleOf(from)}, table ${table}`, table, ttl);
   if (kind === "lines") return openLines(from, ttl);
-  const { admin, title, close } = connection.other(settings.from, { bucket, prefix, shards });
+  const place = { bucket, prefix, shards, domain, apiPrefix };
+  const { admin, title, close } = connection.other(settings.from, place);
   return openBucket(admin, title, close);
 }
 
