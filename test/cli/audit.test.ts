@@ -153,6 +153,19 @@ it("a session that began and ended while the recorder's connection was down is r
   ]);
 });
 
+it("what happened in a bucket that was made again is recorded, although its numbers are lower", async () => {
+  const application = await startApplication();
+  const { bucket, nc, signIn } = application;
+  const recording = await startRecording(application);
+  for (let n = 0; n < 5; n++) await recording.printed(await signIn(`id ${n}`, { user: "ada" }));
+  await stopRecording(recording);
+  await (await jetstreamManager(nc)).streams.delete(`KV_${bucket}`);
+  const again = await startApplication({ bucket });
+  const handle = await again.signIn("later", { user: "bob" });
+  await stopRecording(await startRecording(again));
+  expect((await read(application)).map(briefly)).toContainEqual(["signed-in", handle]);
+});
+
 it("two recorders at a time record everything once", async () => {
   const application = await startApplication();
   const { store, signIn } = application;

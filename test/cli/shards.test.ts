@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
+import { idsIn } from "../support/shards.js";
 import { newBucket } from "../support/variants.js";
-import { jsonOf, linesOf, run, start } from "./support/program.js";
+import { jsonOf, linesOf, type Program, run, start } from "./support/program.js";
 import { startApplication } from "./support/sessions.js";
 
 it("every command works on a store of several buckets", async () => {
@@ -62,6 +63,36 @@ it("buckets with another number of shards are told by the commands that would ma
   const { code, stdout } = await run(["doctor", ...at]);
   expect(code).toBe(2);
   expect(stdout).toMatch(/critical +bucket +There is a bucket "\S+_[01]", bucket [01] of `shards: 2`/);
+});
+
+it("audit --record goes on where each of several buckets was recorded to, and records nothing twice", async () => {
+  const { bucket, nc, store, signIn } = await startApplication({ shards: 3 });
+  const at = ["--bucket", bucket, "--shards", "3"];
+  const record = async (meanwhile: (recording: Program) => Promise<void>) => {
+    const recording = start(["audit", "--record", ...at]);
+    await recording.printed("Ctrl-C ends it");
+    await meanwhile(recording);
+    recording.child.kill("SIGINT");
+    expect((await recording.ended).code).toBe(0);
+  };
+  await record(async (recording) => {
+    for (let n = 0; n < 60; n++) await recording.printed(await signIn(`id ${n}`, { user: "ada" }));
+  });
+  let lookups = 0;
+  nc.subscribe(`$JS.API.STREAM.MSG.GET.session-audit-${bucket}`, { callback: () => void lookups++ });
+  await nc.flush();
+  const later = [0, 1, 2].map((shard) => idsIn(store, shard, 3, 62).at(-1) as string);
+  for (const id of later) await signIn(id, { user: "ada" });
+  await store.destroy("id 0");
+  await record(async () => {});
+  await nc.flush();
+  // The newest record, and the four sessions that were written since.
+  expect(lookups).toBe(5);
+  const { stdout } = await run(["audit", ...at, "--format", "json"]);
+  const events = jsonOf(stdout).map(({ event, handle }) => [event, handle]);
+  expect(events).toHaveLength(64);
+  for (const id of later) expect(events).toContainEqual(["signed-in", store.handleOf(id)]);
+  expect(events).toContainEqual(["signed-out", store.handleOf("id 0")]);
 });
 
 it("a wrong number of shards is refused before anything connects", async () => {

@@ -7,6 +7,7 @@ import { foundIn, sessionIn } from "./entries/session-entry.js";
 import type { SessionStoreError } from "./errors.js";
 import { handleOf, isHandle } from "./format/keys.js";
 import { unmarked } from "./format/migration-mark.js";
+import { shardOf } from "./format/shards.js";
 import type { Position } from "./nats/bucket.js";
 import { type BucketPlan, planBucket } from "./nats/bucket-plan.js";
 import { optionsOfEach } from "./nats/buckets.js";
@@ -84,6 +85,11 @@ export class SessionAdmin {
   /** The names of the buckets, in the order of their numbers: one, or as many as `shards` says. */
   get buckets(): readonly string[] {
     return this.#each.map(({ bucket }) => bucket);
+  }
+
+  /** The number of the bucket in which a session lies. */
+  shardOf(handle: string): number {
+    return shardOf(handle, this.#each.length);
   }
 
   /**

@@ -21,7 +21,8 @@ export class Recorder {
   readonly #admin: SessionAdmin;
   /** The user of each session whose sign-in is in the trail, by handle. */
   readonly #users = new Map<string, string>();
-  #through = 0;
+  /** Up to where the trail is complete, in the order of the buckets. */
+  #through: number[] = [];
 
   /** @param recorded called with each record */
   constructor(
@@ -48,18 +49,25 @@ export class Recorder {
   }
 
   async #catchUp(): Promise<void> {
-    const { last } = await this.#admin.position();
-    // Several buckets count their writes each on its own: then everything is compared with the trail.
-    const isOne = this.#admin.buckets.length === 1;
-    this.#through = isOne ? ((await this.#trail.last())?.through ?? 0) : 0;
-    const from = this.#through;
+    const lasts = await Promise.all(
+      this.#admin.buckets.map(async (_name, shard) => (await this.#admin.position(shard)).last),
+    );
+    const recorded = (await this.#trail.last())?.through ?? [];
+    // A bucket that ends before what was recorded is another one than that.
+    const from = lasts.map((last, shard) => {
+      const through = recorded[shard] ?? 0;
+      return through <= last ? through : 0;
+    });
+    this.#through = from;
     for await (const batch of this.#admin.entries("sessions")) {
-      const open = batch.filter(({ revision }) => revision > from);
+      const open = batch.filter(
+        ({ handle, revision }) => handle !== undefined && revision > (from[this.#admin.shardOf(handle)] ?? 0),
+      );
       for (let next = 0; next < open.length; next += AT_A_TIME) {
         await Promise.all(open.slice(next, next + AT_A_TIME).map((info) => this.#noteEntry(info)));
       }
     }
-    this.#through = isOne ? last : 0;
+    this.#through = lasts;
   }
 
   async #noteEntry(info: EntryInfo): Promise<void> {
@@ -79,7 +87,8 @@ export class Recorder {
   }
 
   async #note({ type, handle, userHash, movedTo, revision, at }: SessionChange): Promise<void> {
-    if (this.#admin.buckets.length === 1) this.#through = Math.max(this.#through, revision);
+    const shard = this.#admin.shardOf(handle);
+    this.#through[shard] = Math.max(this.#through[shard] ?? 0, revision);
     const isEnd = type === "destroyed" || type === "expired";
     if (!isEnd && (userHash === undefined || this.#users.get(handle) === userHash)) return;
     const before = await this.#trail.last(handle);
@@ -103,7 +112,7 @@ export class Recorder {
   }
 
   async #append(record: Omit<AuditRecord, "through">): Promise<void> {
-    const complete = { ...record, through: this.#through };
+    const complete = { ...record, through: [...this.#through] };
     await this.#trail.append(complete);
     if (record.event === "signed-in") this.#remember(record.handle, record.userHash);
     else this.#users.delete(record.handle);

@@ -22,8 +22,8 @@ export interface AuditRecord {
   readonly movedTo: string | undefined;
   /** Number of the write in the bucket. */
   readonly revision: number;
-  /** The trail holds everything up to this number of the bucket. */
-  readonly through: number;
+  /** The trail holds everything up to these numbers of the buckets, in the order of the buckets. */
+  readonly through: readonly number[];
 }
 
 export interface TrailOptions {
@@ -87,7 +87,8 @@ export class AuditTrail {
 
   /** Two recorders of one bucket store a record once: the server drops the second within two minutes. */
   async append(record: AuditRecord): Promise<void> {
-    const { event, at, handle, userHash, movedTo, revision, through } = record;
+    const { event, at, handle, userHash, movedTo, revision, through: all } = record;
+    const through = all.length === 1 ? all[0] : all;
     const message = { event, at: new Date(at).toISOString(), handle, userHash, movedTo, revision, through };
     await this.#client.publish(`${this.#stream}.${userHash}.${handle}`, JSON.stringify(message), {
       msgID: `${handle} ${revision} ${event}`,
@@ -137,11 +138,17 @@ export class AuditTrail {
   }
 }
 
+/** What a stored record has in another form; `through` is a list where there are several buckets. */
+interface Stored {
+  readonly at: string;
+  readonly through?: number | readonly number[];
+}
+
 /** Another client may have written something else there. */
 function recordIn(text: string): AuditRecord | undefined {
   try {
-    const { at, through = 0, ...rest } = JSON.parse(text) as Omit<AuditRecord, "at"> & { at: string };
-    return { ...rest, at: Date.parse(at), through };
+    const { at, through, ...rest } = JSON.parse(text) as Omit<AuditRecord, "at" | "through"> & Stored;
+    return { ...rest, at: Date.parse(at), through: [through ?? 0].flat() };
   } catch {
     return undefined;
   }
