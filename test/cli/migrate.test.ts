@@ -270,11 +270,18 @@ it("Ctrl-C ends migrate, which goes on when it is run again", async () => {
   expect((counts?.copied ?? 0) + (counts?.alreadyThere ?? 0)).toBe(2);
 });
 
-it("migrate that meets a bucket that is missing copies nothing and says so", async () => {
+it("migrate that meets a bucket that is missing copies nothing and says which one it is", async () => {
+  const app = await startApplication();
+  const from = await run(migrate(app, "--from-bucket", "none-of-this-name"));
+  expect(from).toMatchObject({
+    code: 1,
+    stdout: "",
+    stderr: 'nats-sessions: Cannot copy from the bucket "none-of-this-name": there is no such bucket\n',
+  });
   const program = start(["migrate", "--bucket", "none-of-this-name", "--from", "-"], { input: "{}\n" });
   const { code, stderr } = await program.ended;
   expect(code).toBe(1);
-  expect(stderr).toContain("nats-sessions init makes it");
+  expect(stderr).toContain('no bucket "none-of-this-name"; nats-sessions init makes it');
 });
 
 it.each<[string[], RegExp]>([
