@@ -1,3 +1,4 @@
+import { jetstreamManager } from "@nats-io/jetstream";
 import { expect, it } from "vitest";
 import { idsIn } from "../support/shards.js";
 import { newBucket } from "../support/variants.js";
@@ -63,6 +64,30 @@ it("buckets with another number of shards are told by the commands that would ma
   const { code, stdout } = await run(["doctor", ...at]);
   expect(code).toBe(2);
   expect(stdout).toMatch(/critical +bucket +There is a bucket "\S+_[01]", bucket [01] of `shards: 2`/);
+});
+
+it("doctor says which of several buckets is missing, and which number of them is there", async () => {
+  const { bucket, nc } = await startApplication({ shards: 3 });
+  await (await jetstreamManager(nc)).streams.delete(`KV_${bucket}_1`);
+  const diagnose = async (...more: string[]) => {
+    const { code, stdout } = await run(["doctor", "--bucket", bucket, ...more, "--format", "json"]);
+    const findings = jsonOf<{ check: string; bucket: string; status: string; text: string }>(stdout);
+    const critical = findings.filter(({ status }) => status === "critical");
+    return { code, critical: critical.map((finding) => [finding.check, finding.bucket, finding.text]) };
+  };
+  expect(await diagnose("--shards", "3")).toEqual({
+    code: 2,
+    critical: [["bucket", `${bucket}_1`, `there is no bucket "${bucket}_1"; nats-sessions init makes it`]],
+  });
+  const number = expect.stringMatching(/shards: 3.*shards: 1/);
+  expect(await diagnose()).toEqual({ code: 2, critical: [["bucket", bucket, number]] });
+  const other = await diagnose("--shards", "2");
+  expect(other.code).toBe(2);
+  expect(other.critical[0]).toEqual([
+    "settings",
+    `${bucket}_0`,
+    expect.stringMatching(/shards: 3.*shards: 2/),
+  ]);
 });
 
 it("audit --record goes on where each of several buckets was recorded to, and records nothing twice", async () => {

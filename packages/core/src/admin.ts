@@ -24,7 +24,7 @@ import {
   type StreamReport,
 } from "./nats/inspection.js";
 import { type PermissionTrial, tryPermissions } from "./nats/permission-trials.js";
-import { checkSiblings } from "./nats/siblings.js";
+import { checkFirst, checkSiblings } from "./nats/siblings.js";
 import type { BucketOptions } from "./nats/stream-config.js";
 import { type Subjects, subjectsOf } from "./nats/subjects.js";
 import { type Adoption, adoptSession, tryAdoption } from "./operations/adopt.js";
@@ -183,14 +183,14 @@ export class SessionAdmin {
 
   /**
    * What `createBucket` or `updateBucket` would do to a bucket; it changes nothing.
-   * @throws `ERR_SESSION_BUCKET_MISMATCH` for the first bucket where it is missing, and there are buckets of that name
-   * with another number of shards
+   * @throws `ERR_SESSION_BUCKET_MISMATCH` where it is missing, and there are buckets of another number of shards
    */
   plan(shard = 0): Promise<BucketPlan> {
     const { options, subjects } = this.#shard(shard);
     return this.#ask(async (nc, deadline) => {
       const plan = await planBucket(nc, options, subjects, deadline);
-      if (!plan.exists && shard === 0) await checkSiblings(nc, this.#options.bucket, this.#each, deadline);
+      const check = shard === 0 ? checkSiblings : checkFirst;
+      if (!plan.exists) await check(nc, this.#options.bucket, this.#each, deadline);
       return plan;
     });
   }

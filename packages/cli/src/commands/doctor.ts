@@ -1,5 +1,5 @@
 import { SessionStoreError } from "nats-session-store";
-import type { EntryInfo, SessionAdmin, StreamReport } from "nats-session-store/admin";
+import type { BucketPlan, EntryInfo, SessionAdmin, StreamReport } from "nats-session-store/admin";
 import type { Command, Invocation } from "../command.js";
 import {
   checkAge,
@@ -43,12 +43,31 @@ export const doctor: Command = {
 async function examine(invocation: Invocation): Promise<Finding[]> {
   const admin = invocation.connection.admin();
   const { buckets } = admin;
+  const plans = await Promise.all(buckets.map((_name, shard) => admin.plan(shard).catch(told)));
   const findings: Finding[] = [];
   for (const [shard, bucket] of buckets.entries()) {
-    const found = await examineBucket(invocation, admin, shard);
+    const found = await examineBucket(invocation, admin, shard, plans);
     findings.push(...(buckets.length === 1 ? found : found.map((finding) => ({ bucket, ...finding }))));
   }
   return findings;
+}
+
+/** A plan of a bucket, or why there is none. */
+type Planned = BucketPlan | SessionStoreError;
+
+/** Without the stream's configuration there may still be permissions to tell of. */
+function told(error: unknown): SessionStoreError {
+  const code = codeOf(error);
+  if (code === "ERR_SESSION_PERMISSION" || code === "ERR_SESSION_BUCKET_MISMATCH") {
+    return error as SessionStoreError;
+  }
+  throw error;
+}
+
+/** Whether a store can be opened, as far as the buckets' configurations say. */
+function canOpen(plan: Planned): boolean {
+  if (plan instanceof Error) return codeOf(plan) === "ERR_SESSION_PERMISSION";
+  return plan.exists && plan.differences.every(({ optional }) => optional);
 }
 
 /** What is the same for all buckets, such as the server, is looked at with the first one. */
@@ -56,33 +75,32 @@ async function examineBucket(
   { values, connection }: Invocation,
   admin: SessionAdmin,
   shard: number,
+  plans: readonly Planned[],
 ): Promise<Finding[]> {
   const isFirst = shard === 0;
   const findings: Finding[] = [];
   const check = async (name: string, find: () => Promise<Finding>) => {
     findings.push(await find().catch((error) => failed(name, error)));
   };
+  const isOpen = plans.every(canOpen);
+  /** Checks what only a store that is open can tell. */
+  const checkOpen = async (name: string, find: () => Promise<Finding>) => {
+    if (isOpen) return check(name, find);
+    findings.push({ check: name, status: "unknown", text: "not tried: a store cannot be opened" });
+  };
 
-  const server = await admin.server();
-  const plan = await admin.plan(shard).catch((error) => {
-    // Without the stream's configuration there may still be permissions to tell of.
-    if (codeOf(error) === "ERR_SESSION_PERMISSION") return error as SessionStoreError;
-    if (codeOf(error) === "ERR_SESSION_BUCKET_MISMATCH") return error as SessionStoreError;
-    throw error;
-  });
-  if (!(plan instanceof Error)) {
-    const ttls = plan.config.allow_msg_ttl === true;
-    if (isFirst) await check("server", async () => checkServer(await admin.server(ttls)));
+  const plan = plans[shard] as Planned;
+  const ttls = plan instanceof Error || plan.config.allow_msg_ttl === true;
+  if (isFirst) await check("server", async () => checkServer(await admin.server(ttls)));
+  if (plan instanceof Error) {
+    if (!canOpen(plan)) return [...findings, failed("bucket", plan)];
+    findings.push(failed("settings", plan));
+  } else {
     if (!plan.exists) {
       const text = `there is no bucket ${connection.titleOfOne(admin.buckets[shard])}; nats-sessions init makes it`;
       return [...findings, { check: "bucket", status: "critical", text }];
     }
     findings.push(checkSettings(plan));
-  } else {
-    if (isFirst) findings.push(checkServer(server));
-    // There is no such bucket, but others of that name, with another number of shards.
-    if (plan.code === "ERR_SESSION_BUCKET_MISMATCH") return [...findings, failed("bucket", plan)];
-    findings.push(failed("settings", plan));
   }
   await check("permissions", async () => checkPermissions(await admin.tryPermissions(shard)));
 
@@ -92,12 +110,12 @@ async function examineBucket(
     return checkAge(stream);
   });
   await check("mirrors", async () => checkMirrors(await admin.mirrors(shard)));
-  await check("feed", async () => {
+  await checkOpen("feed", async () => {
     if (!values.has("read-only")) return checkFeed(await admin.tryFeed(shard));
     return { check: "feed", status: "unknown", text: "not tried: --read-only" };
   });
   if (isFirst) {
-    await check("clock", async () => {
+    await checkOpen("clock", async () => {
       const sent = Date.now();
       const position = await admin.position();
       return checkClock(position, [sent, Date.now()]);
@@ -109,12 +127,13 @@ async function examineBucket(
   findings.push(checkReplicas(known), checkBytes(known));
   if (!isFirst) return findings;
   let sample: Sample | undefined;
-  await check("tombstones", async () => {
+  await checkOpen("tombstones", async () => {
     sample = await sampleOf(admin);
     return checkTombstones(sample.infos, sample.isAll);
   });
   const sizes = (sample?.infos ?? []).filter(({ kind }) => kind === "session").map(({ bytes }) => bytes);
-  findings.push(checkPayload(server, known, sizes.length > 0 ? Math.max(...sizes) : undefined));
+  const largest = sizes.length > 0 ? Math.max(...sizes) : undefined;
+  findings.push(checkPayload(await admin.server(), known, largest));
   await check("account", async () => checkAccount(await admin.account(known.replicas), known));
   if (sample) {
     const keys = connection.options.encryption?.keys ?? [];
