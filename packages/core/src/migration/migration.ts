@@ -1,14 +1,12 @@
-import { randomBytes } from "node:crypto";
 import type { Assembly } from "../assembly.js";
-import { expiryOf } from "../format/expiry.js";
+import { isUnavailable } from "../errors.js";
 import { handleOf } from "../format/keys.js";
-import { type Comparable, digestsOf, isSameDigests, MARK, type OldMark } from "../format/migration-mark.js";
+import { type Comparable, digestsOf, isSameDigests } from "../format/migration-mark.js";
 import { destroyForGood } from "../operations/adopt.js";
 import { destroySession } from "../operations/destroy.js";
 import { rotateSession } from "../operations/rotate.js";
 import { saveSession } from "../operations/save.js";
 import { touchSession } from "../operations/touch.js";
-import { ttlForData } from "../operations/ttl.js";
 import { SessionStore } from "../store.js";
 import type {
   RotateOptions,
@@ -19,8 +17,8 @@ import type {
   TouchResult,
 } from "../types.js";
 import type { OperationContext, OperationName } from "../util/channels.js";
-import { warn } from "../util/warn.js";
 import { type Here, MovingSessions } from "./moving-sessions.js";
+import { OldCopies } from "./old-copies.js";
 import type { OldSession, OldStore } from "./old-store.js";
 import type { MigrationPhase } from "./options.js";
 
@@ -47,7 +45,7 @@ export class Migration<T extends object> implements SessionOperations<T> {
   readonly #phase: MigrationPhase;
   readonly #comparable: Comparable;
   readonly #here: MovingSessions<T>;
-  #hasWarned = false;
+  readonly #copies: OldCopies<T>;
 
   constructor(store: SessionStore<T>, old: OldStore, phase: MigrationPhase, comparable: Comparable) {
     this.#store = store;
@@ -57,6 +55,7 @@ export class Migration<T extends object> implements SessionOperations<T> {
     this.#phase = phase;
     this.#comparable = comparable;
     this.#here = new MovingSessions(this.#parts, comparable, phase === "old-first");
+    this.#copies = new OldCopies(this.#parts, old, phase, comparable);
   }
 
   load(id: string): Promise<SessionRecord<T> | null> {
@@ -72,19 +71,14 @@ export class Migration<T extends object> implements SessionOperations<T> {
       const { context } = this.#parts;
       const handle = handleOf(id);
       const { record: before } = options;
-      if (!before) await this.#begin(id, data, options.ttl, Date.now(), deadline);
+      if (!before) await this.#copies.begin(id, data, options.ttl, Date.now(), deadline);
       const marked = this.#here.marked(data, before);
-      const saved = await saveSession(
-        context,
-        handle,
-        marked,
-        { ...options, source: options.source ?? data },
-        deadline,
-        trace,
-      );
+      const all = { ...options, source: options.source ?? data };
+      const save = () => saveSession(context, handle, marked, all, deadline, trace);
+      const saved = await (before ? save() : this.#beginHere(id, handle, save, deadline));
       const { record } = saved;
       if (!record) {
-        if (this.#phase !== "new-only") await this.#endThere(id, deadline);
+        if (this.#phase !== "new-only") await this.#copies.end(id, deadline);
         return saved;
       }
       this.#here.strip(record);
@@ -111,26 +105,20 @@ export class Migration<T extends object> implements SessionOperations<T> {
       const [handle, newHandle] = [handleOf(id), handleOf(newId)];
       const { record: before, source = data } = options;
       if (!(await this.#withOld(id, handle, before, deadline))) return GONE;
-      await this.#begin(newId, data, options.ttl, before.createdAt, deadline);
+      await this.#copies.begin(newId, data, options.ttl, before.createdAt, deadline);
       const marked = this.#here.marked(data, before);
-      const rotated = await rotateSession(
-        context,
-        handle,
-        newHandle,
-        marked,
-        { ...options, source, newSource: options.newSource ?? source },
-        deadline,
-        trace,
-      );
+      const all = { ...options, source, newSource: options.newSource ?? source };
+      const rotate = () => rotateSession(context, handle, newHandle, marked, all, deadline, trace);
+      const rotated = await this.#beginHere(newId, newHandle, rotate, deadline);
       const { record } = rotated;
       if (!record) {
-        await this.#endThere(newId, deadline);
+        await this.#copies.end(newId, deadline);
         return rotated;
       }
       this.#here.strip(record);
       if (!(await this.#mirror(newId, newHandle, record, deadline))) return GONE;
       // The old id has its tombstone here: each process that knows this store ends it there when it meets it.
-      await this.#old.end(id, deadline).catch((error) => this.#warn(error));
+      await this.#copies.end(id, deadline);
       return rotated;
     });
   }
@@ -160,7 +148,9 @@ export class Migration<T extends object> implements SessionOperations<T> {
   async #load(id: string, handle: string, deadline: number): Promise<SessionRecord<T> | null> {
     if (this.#phase === "old-first") {
       const both = [this.#here.read(handle, deadline), this.#old.load(id, deadline)] as const;
-      const [here, old] = await Promise.all(both);
+      const [here, asked] = await Promise.all(both);
+      // A session begins there first: one that has begun here between the two answers is there by now.
+      const old = asked ?? (here.record && (await this.#old.load(id, deadline)));
       return this.#reconcile(id, handle, here, old, deadline);
     }
     const here = await this.#here.read(handle, deadline);
@@ -180,7 +170,7 @@ export class Migration<T extends object> implements SessionOperations<T> {
     deadline: number,
   ): Promise<SessionRecord<T> | null> {
     if (here.isEnded) {
-      if (old) await this.#endThere(id, deadline);
+      if (old) await this.#copies.end(id, deadline);
       return null;
     }
     if (!old) {
@@ -194,7 +184,7 @@ export class Migration<T extends object> implements SessionOperations<T> {
     if (!record) return null;
     const { absoluteTtl } = this.#parts.context.options;
     // Here it ends after that time, whatever is left of its life there.
-    if (this.#phase === "new-only" && absoluteTtl !== undefined) await this.#endThere(id, deadline);
+    if (this.#phase === "new-only" && absoluteTtl !== undefined) await this.#copies.end(id, deadline);
     if (this.#phase !== "old-first") return record;
     const ours = digestsOf(record.data, this.#comparable);
     if (isSameDigests(ours, digestsOf(old.data, this.#comparable))) return record;
@@ -202,22 +192,25 @@ export class Migration<T extends object> implements SessionOperations<T> {
   }
 
   /**
-   * Lets the old store have a session that is about to begin here: one that is here and not there was ended by an old
-   * process.
+   * Begins a session here that the old store has been given already. Where it is refused here it is taken back there:
+   * it would move in from there.
    */
-  async #begin(
-    id: string,
-    data: T,
-    ttl: SaveOptions<T>["ttl"],
-    createdAt: number,
-    deadline: number,
-  ): Promise<void> {
-    if (this.#phase === "new-only") return;
-    const { context } = this.#parts;
-    const time = Date.now();
-    const expiresAt = expiryOf(time, ttlForData(context, ttl, data), createdAt, context.options);
-    if (expiresAt <= time) return;
-    await this.#storeThere(id, data, expiresAt, deadline).catch((error) => this.#failed(error));
+  async #beginHere<R>(id: string, handle: string, begin: () => Promise<R>, deadline: number): Promise<R> {
+    try {
+      return await begin();
+    } catch (error) {
+      // Without an answer it may have begun.
+      if (this.#phase !== "new-only" && !isUnavailable(error)) {
+        await this.#takeBack(id, handle, deadline).catch((cause) => this.#copies.warn(cause));
+      }
+      throw error;
+    }
+  }
+
+  async #takeBack(id: string, handle: string, deadline: number): Promise<void> {
+    const { record } = await this.#here.current(handle, deadline);
+    if (record) await this.#mirror(id, handle, record, deadline);
+    else await this.#old.end(id, deadline);
   }
 
   /** As `#mirror`, of what is stored now: a touch keeps what other requests have written. */
@@ -239,7 +232,7 @@ export class Migration<T extends object> implements SessionOperations<T> {
       for (let written = record; ; ) {
         const current = await this.#withOld(id, handle, written, deadline);
         if (!current) return false;
-        await this.#storeThere(id, current.data, current.expiresAt, deadline);
+        await this.#copies.store(id, current.data, current.expiresAt, deadline);
         const { record: latest } = await this.#here.current(handle, deadline);
         if (!latest) {
           await this.#old.end(id, deadline);
@@ -249,7 +242,7 @@ export class Migration<T extends object> implements SessionOperations<T> {
         written = latest;
       }
     } catch (error) {
-      this.#failed(error);
+      this.#copies.failed(error);
       return true;
     }
   }
@@ -266,30 +259,5 @@ export class Migration<T extends object> implements SessionOperations<T> {
     if (old) return this.#here.merge(handle, record, old, deadline);
     await destroySession(this.#parts.context, handle, undefined, deadline);
     return null;
-  }
-
-  async #storeThere(id: string, data: T, expiresAt: number, deadline: number): Promise<void> {
-    const keys = digestsOf(data, this.#comparable);
-    const mark: OldMark = { version: randomBytes(6).toString("base64url"), keys };
-    await this.#old.store(id, { ...data, [MARK]: mark }, expiresAt, deadline);
-  }
-
-  /** Ends there what has ended here. Where that fails, the tombstone here still counts. */
-  async #endThere(id: string, deadline: number): Promise<void> {
-    await this.#old.end(id, deadline).catch((error) => this.#warn(error));
-  }
-
-  /** Of a write there: without old processes no request depends on it. */
-  #failed(error: unknown): void {
-    if (this.#phase === "old-first") throw error;
-    this.#warn(error);
-  }
-
-  #warn(cause: unknown): void {
-    if (this.#hasWarned) return;
-    this.#hasWarned = true;
-    const why = cause instanceof Error ? cause.message : String(cause);
-    const message = `The store of \`migrateFrom\` could not be brought up to date: ${why}`;
-    warn(this.#parts.context.options.bucket, "NATS_SESSION_OLD_STORE", message);
   }
 }

@@ -132,7 +132,8 @@ export class MovingSessions<T extends object> {
     if (changes === "all" || changes.size > 0 || isSettling) {
       const data = applied(record.data, theirs as T, changes);
       const now = takenWith(taken, theirs, mark, this.#comparable);
-      const options = { record, keepExpiry: true, onConflict: "merge" as const };
+      // An old process may have signed the session in, which knows no limit here.
+      const options = { record, keepExpiry: true, onConflict: "merge" as const, isLimited: false };
       const saved = await saveSession(context, handle, this.marked(data, record, now), options, deadline);
       if (!saved.record) return null;
       this.strip(saved.record);

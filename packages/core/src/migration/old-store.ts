@@ -1,5 +1,7 @@
 import { corrupt, type SessionStoreError, unavailable } from "../errors.js";
 import { isTooDeep } from "../format/depth.js";
+import { handleOf } from "../format/keys.js";
+import { saveSession } from "../operations/save.js";
 import { SessionStore } from "../store.js";
 import type { SessionData } from "../types.js";
 import { within } from "../util/within.js";
@@ -52,15 +54,23 @@ export function frameworkStore<S>(store: S, form: OldStoreForm<S>): OldStore {
   };
 }
 
-/** Another bucket, or the same one in another form: handles, ages and data stay as they are. */
+/**
+ * Another bucket, or the same one in another form: handles, ages and data stay as they are. What is copied there is
+ * not a sign-in there: a rotated session has both of its ids for a moment.
+ */
 export function coreStore(store: SessionStore<SessionData>): OldStore {
+  const { lifecycle, context } = SessionStore.partsOf(store);
   return {
     async load(id, deadline) {
       return asked(deadline, () => store.load(id));
     },
     async store(id, data, expiresAt, deadline) {
-      const ttl = expiresAt - Date.now();
-      await asked(deadline, () => store.save(id, data as SessionData, { ttl, mayExist: true }));
+      const options = { ttl: expiresAt - Date.now(), mayExist: true, isLimited: false };
+      await asked(deadline, () =>
+        lifecycle.operate("save", id, (until, trace) =>
+          saveSession(context, handleOf(id), data, options, until, trace),
+        ),
+      );
     },
     async end(id, deadline) {
       await asked(deadline, () => store.destroy(id));

@@ -19,6 +19,7 @@ export interface Plan<T extends object> {
   readonly ttl: SaveOptions<T>["ttl"];
   readonly onConflict: SessionStoreOptions["onConflict"];
   readonly keepExpiry: boolean;
+  readonly isLimited: boolean;
   readonly deadline: number;
   readonly trace: OperationContext | undefined;
 }

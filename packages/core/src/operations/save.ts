@@ -28,6 +28,8 @@ export interface Save<T extends object> extends SaveOptions<T> {
   readonly onConflict?: SessionStoreOptions["onConflict"];
   /** Leaves the expiry as it is stored, in place of `ttl`. */
   readonly keepExpiry?: boolean;
+  /** Whether the limit of sessions is asked; a copy of what another store holds is not a sign-in. @default true */
+  readonly isLimited?: boolean;
 }
 
 /** Stores data on top of the revision that they were loaded with, or as a new session. */
@@ -54,6 +56,7 @@ function save<T extends object>(
     mayExist,
     onConflict = context.options.onConflict,
     keepExpiry = false,
+    isLimited = true,
   }: Save<T>,
   deadline: number,
   trace: OperationContext | undefined,
@@ -68,7 +71,19 @@ function save<T extends object>(
       return saveUnchanged(context, record, ttlForData(context, ttl, record.data), deadline, trace);
     }
     const ours = { data, value };
-    const plan = { handle, ours, source, record, base, ttl, onConflict, keepExpiry, deadline, trace };
+    const plan = {
+      handle,
+      ours,
+      source,
+      record,
+      base,
+      ttl,
+      onConflict,
+      keepExpiry,
+      isLimited,
+      deadline,
+      trace,
+    };
     return carryOut(context, plan, mayExist === true);
   };
   const serialised = serializeData(context, data, deadline);
@@ -181,7 +196,8 @@ function write<T extends object>(
   const before = ground.metadata;
   // Without the option `user` too: another process may have made it a user's session, which it then stays.
   const mayBelong = context.options.user !== undefined || before?.membership !== undefined;
-  if (mayBelong) progress.membership ??= new MembershipChange(context, plan.handle, plan.deadline);
+  if (mayBelong)
+    progress.membership ??= new MembershipChange(context, plan.handle, plan.deadline, plan.isLimited);
   const { membership } = progress;
   const time = Date.now();
   const createdAt = before?.createdAt ?? time;
@@ -192,19 +208,11 @@ function write<T extends object>(
   const changed = content.value === plan.ours.value ? "update" : "merge";
   const kind = before === undefined ? "create" : changed;
   const others = before?.others;
-  if (!membership) {
-    return send(context, plan, progress, {
-      createdAt,
-      expiresAt,
-      write: kind,
-      membership: undefined,
-      others,
-    });
-  }
-  const owner = ownerOf(context, userIn(context, content.data, plan.deadline), before?.membership);
-  const member = membership.prepare(owner, before?.membership, expiresAt);
   const sendAs = (membership: Membership | undefined) =>
     send(context, plan, progress, { createdAt, expiresAt, write: kind, membership, others });
+  if (!membership) return sendAs(undefined);
+  const owner = ownerOf(context, userIn(context, content.data, plan.deadline), before?.membership);
+  const member = membership.prepare(owner, before?.membership, expiresAt);
   return member instanceof Promise ? member.then(sendAs) : sendAs(member);
 }
 
