@@ -48,6 +48,27 @@ describe.each(clientsAndShards())("a reader of changes over $name", ({ connect, 
     }
   });
 
+  it("that is behind its buffer still learns that the link is up again", async () => {
+    const site = await TwoProcesses.start(connect);
+    const [writer, store] = [await site.writer(), await site.reader()];
+    const [slow, quick] = [store.changes({ buffer: 2 }), store.changes()];
+    await Promise.all([slow.ready, quick.ready]);
+    const events = await follow(quick);
+    site.network.cut();
+    expect(await slow.next()).toEqual({ done: false, value: { type: "cut" } });
+    site.network.mend();
+    await until("that the feed is live", () => events.includes("resumed"));
+    for (const id of ["one", "two", "three", "four"]) await writer.save(id, {});
+    await until("the changes", () => events.includes(`created ${store.handleOf("four")}`));
+    const types: string[] = [];
+    for await (const event of slow) {
+      types.push(event.type);
+      if ("handle" in event && event.handle === store.handleOf("four")) break;
+    }
+    expect(types).toContain("missed");
+    expect(types).toContain("resumed");
+  });
+
   it("that starts while no server is there gets what is written after one is there", async () => {
     const site = await startSite();
     const [writer, store] = [await site.writer(), await site.reader()];

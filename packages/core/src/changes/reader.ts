@@ -64,9 +64,14 @@ export class ChangeReader implements SessionChanges {
       waiter.resolve({ done: false, value: event });
       return;
     }
-    // After `missed` the reader has to read the sessions again, so older events are of no use.
-    if (this.#buffer.length >= this.#limit) this.#buffer = [{ type: "missed" }];
+    if (this.#buffer.length >= this.#limit) this.#shorten();
     this.#buffer.push(event);
+  }
+
+  /** After `missed` the reader has to read the sessions again, so of older events only the state of the link counts. */
+  #shorten(): void {
+    const link = this.#buffer.findLast(({ type }) => type === "cut" || type === "resumed");
+    this.#buffer = [{ type: "missed" }, ...(link ? [link] : [])];
   }
 
   /** What is in the buffer can still be read. */
