@@ -156,34 +156,40 @@ describe('unset: "destroy" of Express', { concurrent: true }, () => {
   });
 
   test.for<[string, RequestHandler]>([
-    ["req.session.destroy()", (req, res) => req.session.destroy((error) => void res.send(error ?? "done"))],
     [
-      "req.session.regenerate()",
+      "a call of req.session.destroy()",
+      (req, res) => req.session.destroy((error) => void res.send(error ?? "done")),
+    ],
+    [
+      "a call of req.session.regenerate()",
       (req, res) => req.session.regenerate((error) => void res.send(error ?? "done")),
     ],
     [
-      "store.destroy(), as a promise",
+      "a call of store.destroy(), as a promise",
       async (req, res) => {
         await req.sessionStore.destroy(req.sessionID);
         res.send("done");
       },
     ],
-  ])("a call of %s ends a session that could not be reloaded", async ([, end], { onTestFinished }) => {
-    const started = start(
-      onTestFinished,
-      {
-        "/end": async (req, res, next) => {
-          const { site } = await started;
-          await site.outage.begin();
-          req.session.reload((error) => {
-            expect(error).toMatchObject({ code: "ERR_SESSION_UNAVAILABLE" });
-            site.outage.end();
-            end(req, res, next);
-          });
-        },
+    [
+      "req.session = null",
+      (req, res) => {
+        Object.assign(req, { session: null });
+        res.send("done");
       },
-      {},
-    );
+    ],
+  ])("%s ends a session that could not be reloaded", async ([, end], { onTestFinished }) => {
+    const started = start(onTestFinished, {
+      "/end": async (req, res, next) => {
+        const { site } = await started;
+        await site.outage.begin();
+        req.session.reload((error) => {
+          expect(error).toMatchObject({ code: "ERR_SESSION_UNAVAILABLE" });
+          site.outage.end();
+          end(req, res, next);
+        });
+      },
+    });
     const { site } = await started;
     const client = await site.client(onTestFinished);
     const copy = await site.clientOf(client, onTestFinished);

@@ -43,7 +43,7 @@ export class NatsStore extends session.Store {
   readonly #kit: AdapterKit<SessionData, HeldExpressSession>;
   readonly #requests: RequestSessions;
   readonly #longestHold: number | undefined;
-  readonly #destroy: PropertyDescriptor;
+  readonly #methods: PropertyDescriptorMap;
   #generate: ((req: Request) => void) | undefined;
 
   /**
@@ -60,12 +60,16 @@ export class NatsStore extends session.Store {
     this.#kit = new AdapterKit(source, options, this, migrateFrom && migrationFrom(migrateFrom));
     const requests = new RequestSessions(this.#kit);
     this.#requests = requests;
-    // Also after a failed `reload()`: the request had loaded the session before.
-    const { destroy } = session.Session.prototype;
+    const { destroy, reload } = session.Session.prototype;
     const destroyHeld = function (this: session.Session, callback: Callback) {
       return requests.withSession(() => destroy.call(this, callback));
     };
-    this.#destroy = { value: destroyHeld, configurable: true, writable: true };
+    // Where it fails the request has its session all the same, and may end it in any way.
+    const reloadHeld = function (this: session.Session, callback: Callback) {
+      return reload.call(this, (error) => requests.withSession(() => callback(error)));
+    };
+    const hidden = { configurable: true, writable: true };
+    this.#methods = { destroy: { value: destroyHeld, ...hidden }, reload: { value: reloadHeld, ...hidden } };
   }
 
   /**
@@ -186,7 +190,7 @@ export class NatsStore extends session.Store {
     this.#generate = (req) => {
       generate(req);
       this.#requests.begin(req.sessionID, req.session);
-      Object.defineProperty(req.session, "destroy", this.#destroy);
+      Object.defineProperties(req.session, this.#methods);
     };
   }
 
@@ -207,7 +211,7 @@ export class NatsStore extends session.Store {
   override createSession(req: Request, data: SessionData): session.Session & SessionData {
     const created = super.createSession(req, data);
     this.#requests.adopt(req.sessionID, data, created);
-    Object.defineProperty(created, "destroy", this.#destroy);
+    Object.defineProperties(created, this.#methods);
     return created;
   }
 
