@@ -1,7 +1,10 @@
-import type { SessionRecord } from "nats-session-store";
+import { type SessionRecord, SessionStore } from "nats-session-store";
 import { expect, test } from "vitest";
+import { handleOf } from "../../../packages/core/dist/format/keys.js";
+import { touchSession } from "../../../packages/core/dist/operations/touch.js";
 import { stopClock } from "../../support/clock.js";
-import { openPatient } from "../../support/patient.js";
+import { Gate } from "../../support/gate.js";
+import { openPatient, PATIENCE } from "../../support/patient.js";
 import { connectCurrent, newBucket } from "../../support/variants.js";
 
 const HOUR = 3_600_000;
@@ -26,6 +29,29 @@ test("when ten requests touch a session at the same time, one write renews it fo
     again.map((one) => store.touch("id", one as SessionRecord, { ttl: 3 * HOUR })),
   );
   expect(late).toEqual(Array(3).fill({ outcome: "gone", record: null }));
+  await store.close();
+  await nc.close();
+});
+
+test("a touch that waits for another one renews the session itself where the other one ends without an answer", async () => {
+  const nc = await connectCurrent();
+  const gate = new Gate(nc);
+  const store = await openPatient(gate.connection, { bucket: newBucket(), ttl: HOUR });
+  const { record } = await store.save("id", { n: 1 });
+  const { context } = SessionStore.partsOf(store as SessionStore);
+  const touch = (timeout: number) => {
+    const deadline = performance.now() + timeout;
+    return touchSession(context, handleOf("id"), record as SessionRecord, { ttl: 2 * HOUR }, deadline);
+  };
+  gate.hold((subject) => subject.startsWith("$KV."));
+  const first = touch(50);
+  await gate.holding();
+  const others = [touch(PATIENCE), touch(PATIENCE)];
+  await expect(first).rejects.toMatchObject({ code: "ERR_SESSION_UNAVAILABLE" });
+  gate.drop();
+  const outcomes = (await Promise.all(others)).map(({ outcome }) => outcome);
+  expect(outcomes.sort()).toEqual(["skipped", "touched"]);
+  expect((await store.load("id"))?.expiresAt).toBeGreaterThan(Date.now() + 1.5 * HOUR);
   await store.close();
   await nc.close();
 });

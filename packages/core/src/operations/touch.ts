@@ -14,6 +14,8 @@ import { loadedSession, renewed, storedOf } from "./loaded-session.js";
 import { MembershipChange, ownerOf } from "./membership.js";
 import { ttlFor } from "./ttl.js";
 
+const GONE = { outcome: "gone", record: null } as const;
+
 /** Whether a touch of this record would store anything now, or be skipped as too soon after the last write. */
 export function isTouchDue<T extends object>(
   context: StoreContext,
@@ -62,9 +64,11 @@ export async function touchSession<T extends object>(
   if (isTooSoon) return { outcome: "skipped", record };
   const other = context.touching.get(handle);
   if (other?.createdAt === createdAt && isTouchTooSoon(other.expiresAt, expiresAt, life, context.options)) {
-    // It may have begun later: this touch has perhaps waited for something else before.
-    const { outcome } = await within(deadline, other.result, () => heldUp(context));
-    return outcome === "gone" ? { outcome, record: null } : { outcome: "skipped", record };
+    // It may have begun later, or earlier: then it has failed, perhaps, where this touch still has time.
+    const tried = other.result.catch(() => undefined);
+    const touched = await within(deadline, tried, () => heldUp(context));
+    if (!touched) return touchSession(context, handle, given, { ttl }, deadline, trace);
+    return touched.outcome === "gone" ? GONE : { outcome: "skipped", record };
   }
   const result = context.writes.run(handle, () => storeTouch(context, handle, record, life, deadline, trace));
   const touching = { createdAt, expiresAt, result };
@@ -96,7 +100,7 @@ async function storeTouch<T extends object>(
       if (session?.metadata.createdAt !== createdAt) {
         membership.rollback();
         if (gone.hasSubscribers) gone.publish({ bucket: options.bucket, handle, operation: "touch" });
-        return { outcome: "gone", record: null };
+        return GONE;
       }
       if (unanswered && isWritten(session, { value: current.value, metadata: unanswered })) {
         await membership.commit(current.metadata.membership, session.revision);
