@@ -2,6 +2,7 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import type { FeedEvent, SessionChanges } from "nats-session-store";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { warm } from "../../support/cached.js";
+import { Gate } from "../../support/gate.js";
 import { openPatient } from "../../support/patient.js";
 import { bucketsOf, idsIn } from "../../support/shards.js";
 import type { Data } from "../../support/stores.js";
@@ -67,6 +68,31 @@ describe.each(clientsAndShards())("a reader of changes over $name", ({ connect, 
     }
     expect(types).toContain("missed");
     expect(types).toContain("resumed");
+  });
+
+  it("that begins while another one, which has ended, was catching up gets nothing from before its own time", async () => {
+    const site = await TwoProcesses.start(connect);
+    const writer = await site.writer();
+    const gate = new Gate(await site.nc(site.network.url));
+    const store = await openPatient<Data>(gate.connection, { bucket: site.bucket });
+    onTestFinished(() => store.close());
+    await writer.save("before", {});
+    const first = store.changes();
+    await first.ready;
+    site.network.cut();
+    expect(await first.next()).toEqual({ done: false, value: { type: "cut" } });
+    await writer.save("meanwhile", {});
+    gate.hold((subject) => subject.includes("DIRECT.GET"));
+    site.network.mend();
+    await gate.holding();
+    await first.return();
+    const second = store.changes();
+    const events = await follow(second);
+    gate.release();
+    await second.ready;
+    for (const id of ["after", "at last"]) await writer.save(id, {});
+    await until("the changes", () => events.includes(`created ${store.handleOf("at last")}`));
+    expect(events).toEqual(["after", "at last"].map((id) => `created ${store.handleOf(id)}`));
   });
 
   it("that starts while no server is there gets what is written after one is there", async () => {

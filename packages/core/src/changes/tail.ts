@@ -65,7 +65,7 @@ export class ChangeTail {
     this.#listener = listener;
     const reads = new BucketReads(context);
     this.#reads = reads;
-    this.#buffer = new GapBuffer({ emit: (write) => listener.wrote(write), isSame: isSameWrite });
+    this.#buffer = new GapBuffer({ emit: (write) => this.#onWrite(write), isSame: isSameWrite });
     this.#catchUp = new CatchUp(this.#buffer, reads, (isReplaced) => this.#onMissed(isReplaced));
   }
 
@@ -171,13 +171,18 @@ export class ChangeTail {
     this.#listener.cut();
   }
 
+  /** What was being read when the tail was stopped is nobody's any more: another one may have begun since. */
+  #onWrite(write: ChangeMessage): void {
+    if (!this.#stopped) this.#listener.wrote(write);
+  }
+
   #onMissed(isReplaced: boolean): void {
     if (isReplaced) {
       this.#end = 0;
       this.#context.bucket.entries.known.clear();
       this.#waiting.giveUp(replaced());
     }
-    this.#listener.missed();
+    if (!this.#stopped) this.#listener.missed();
   }
 
   #doubt(): Error {
