@@ -2,7 +2,9 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import type { SessionStoreOptions } from "nats-session-store";
 import { afterEach, describe, expect, it } from "vitest";
 import { shardOf } from "../../../packages/core/src/format/shards.js";
+import { encryptionBy } from "../../support/keys.js";
 import { putEntry } from "../../support/put-entry.js";
+import { RawBucket } from "../../support/raw-bucket.js";
 import { idsIn } from "../../support/shards.js";
 import { Stores } from "../../support/stores.js";
 import { type Connection, connectCurrent, newBucket } from "../../support/variants.js";
@@ -113,6 +115,29 @@ describe("several buckets as one", () => {
       return seen;
     };
     expect(await requestsOf({ shards: 8 })).toEqual(await requestsOf({}));
+  });
+
+  it("bind an encrypted value to its session: a copy in another bucket is no session, or a corrupt one", async () => {
+    const nc = await stores.connect();
+    const bucket = newBucket();
+    const store = await stores.openOn(nc, { bucket, shards: 3, encryption: encryptionBy("k1") });
+    const [copied] = idsIn(store, 0, 3, 1) as [string];
+    const [other] = idsIn(store, 1, 3, 1) as [string];
+    await store.save(copied, { user: "ada" });
+    await store.save(other, { user: "ada" });
+    const [from, to] = [new RawBucket(nc, `${bucket}_0`), new RawBucket(nc, `${bucket}_1`)];
+    const keyOf = (id: string) => `s.${store.handleOf(id)}`;
+    const copy = await from.get(keyOf(copied));
+    await to.put(keyOf(copied), copy);
+    expect(await store.count({ exact: true })).toBe(2);
+    expect(await store.destroy(copied)).toBe(true);
+    expect(await store.load(copied)).toBeNull();
+    expect(await all(store.handles())).toEqual([store.handleOf(other)]);
+    expect((await all(store.listByUser("ada"))).map(({ handle }) => handle)).toEqual([store.handleOf(other)]);
+    expect(await store.destroyByHandle(store.handleOf(copied))).toBe(false);
+    await to.put(keyOf(other), copy);
+    await expect(store.load(other)).rejects.toMatchObject({ code: "ERR_SESSION_CORRUPT" });
+    expect(await store.destroy(other)).toBe(true);
   });
 
   it("hide an entry that lies in another bucket than it belongs to", async () => {

@@ -62,6 +62,41 @@ export class Nodes {
     return this.cluster.servers[n % 3] as NatsServer;
   }
 
+  /** Makes a server, by its number, the leader of a bucket with three replicas. */
+  async lead(bucket: string, server: number): Promise<void> {
+    const name = `n${server + 1}`;
+    const [nc] = this.connections as [NatsConnection];
+    const subject = `$JS.API.STREAM.LEADER.STEPDOWN.KV_${bucket}`;
+    const wish = JSON.stringify({ placement: { preferred: name } });
+    await until(
+      `${name} to lead ${bucket}`,
+      async () => {
+        if ((await this.leader(bucket)) === server) return true;
+        await nc.request(subject, wish, { timeout: 5000 }).catch(() => {});
+        return false;
+      },
+      60_000,
+    );
+  }
+
+  /** Gives a bucket so many replicas; returns when all of them are up to date. */
+  async replicate(bucket: string, count: number): Promise<void> {
+    const [nc] = this.connections as [NatsConnection];
+    const { streams } = await jetstreamManager(nc, { checkAPI: false, timeout: 5000 });
+    const isSet = () =>
+      streams.update(`KV_${bucket}`, { num_replicas: count }).then(
+        () => true,
+        () => false,
+      );
+    await until(`${count} replicas of ${bucket}`, isSet, 60_000);
+    const isReady = async () => {
+      const { leader, replicas = [] } = (await this.info(bucket))?.cluster ?? {};
+      const others = replicas.filter(({ current }) => current).length;
+      return Boolean(leader) && replicas.length === count - 1 && others === count - 1;
+    };
+    await until(`${count} replicas of ${bucket} that are up to date`, isReady, 60_000);
+  }
+
   /**
    * Makes the bucket's leader step down and waits for the next one, which may be the same node again.
    * @param next the number of the node that is to lead then, as far as the servers can be asked for one
