@@ -1,8 +1,10 @@
 import { setTimeout } from "node:timers/promises";
+import { jetstreamManager } from "@nats-io/jetstream";
 import type { SessionStore, SessionStoreOptions } from "nats-session-store";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { answered } from "../../support/answered.js";
 import { openPatient } from "../../support/patient.js";
+import { idsIn } from "../../support/shards.js";
 import { TwoRegions } from "../../support/two-regions.js";
 import { newBucket } from "../../support/variants.js";
 import { until } from "../../support/wait.js";
@@ -170,5 +172,52 @@ describe("an application in a region with a mirror of the bucket", () => {
       await until("the truth", async () => (await load(store, "cut-ended")) === "gone", 90_000);
       expect((await answered(() => store.load("cut-kept")))?.data).toEqual({ user: "ada" });
     }
+  });
+
+  it("that is cut off refuses what lies in the bucket of the other region, and goes on with its own", async () => {
+    const maxLeaderSilence = 2_000;
+    const shared = { bucket: newBucket(), shards: 2 };
+    const nc = await regions.connect("home");
+    const first = await openPatient(nc, { ...shared, placement: { cluster: "home" } });
+    await first.close();
+    // The second bucket moves to the other region.
+    const { streams } = await jetstreamManager(nc, { timeout: 30_000 });
+    const { config } = await streams.info(`KV_${shared.bucket}_1`);
+    await streams.delete(config.name);
+    await streams.add({ ...config, placement: { cluster: "away", tags: [] } });
+    const there = await openPatient(nc, shared);
+    stores.push(there);
+    const [far, kept, strange] = idsIn(there, 0, 2, 3) as [string, string, string];
+    const [near, unknown] = idsIn(there, 1, 2, 2) as [string, string];
+    for (const id of [far, near, kept]) await there.save(id, { id });
+    await regions.mirror(`${shared.bucket}_0`);
+
+    const away = await openAway({ ...shared, maxLeaderSilence, timeout: 1_000 });
+    for (const id of [far, near, kept]) expect(await answered(() => away.load(id))).not.toBeNull();
+    regions.cut();
+    try {
+      await there.destroy(far);
+      const endedAt = performance.now();
+      let lastLiveLoad = 0;
+      for (let answer: unknown = "live"; answer !== UNAVAILABLE; ) {
+        const since = performance.now() - endedAt;
+        answer = await load(away, far);
+        expect(["live", UNAVAILABLE]).toContain(answer);
+        if (answer === "live") lastLiveLoad = since;
+        await setTimeout(10);
+      }
+      expect(lastLiveLoad).toBeLessThan(maxLeaderSilence);
+      const record = await answered(() => away.load(near));
+      expect(record?.data).toEqual({ id: near });
+      const save = () => away.save(near, { id: near, again: true }, { record: record ?? undefined });
+      expect((await answered(save)).outcome).toMatch(/saved|merged/);
+      expect(await answered(() => away.load(unknown))).toBeNull();
+      expect([await load(away, kept), await load(away, strange)]).toEqual([UNAVAILABLE, UNAVAILABLE]);
+    } finally {
+      regions.mend();
+    }
+    await until("the truth", async () => (await load(away, far)) === "gone", 90_000);
+    expect((await answered(() => away.load(kept)))?.data).toEqual({ id: kept });
+    expect((await answered(() => there.load(near)))?.data).toEqual({ id: near, again: true });
   });
 });
