@@ -48,16 +48,18 @@ describe.each(variantsAndShards())("a purge over $name", (variant: Variant) => {
     until(`the end of ${id}`, async () => (await store.load(id)) === null);
 
   // Newer servers clear `deny_purge` where expiries leave a tombstone, which the feed needs.
-  it.runIf(!variant.ttls)("is refused by the buckets that a store makes, whole and by subject", async () => {
-    const bucket = newBucket();
-    const store = await stores.open({ bucket });
-    await store.save("id", {});
-    const { streams, config } = await streamOf(bucket);
-    for (const options of [undefined, { filter: `$KV.${bucket}.s.>` }]) {
-      await expect(streams.purge(config.name, options)).rejects.toThrow(/not permitted/);
-    }
-    expect(await store.load("id")).not.toBeNull();
-  });
+  if (!variant.ttls) {
+    it("is refused by the buckets that a store makes, whole and by subject", async () => {
+      const bucket = newBucket();
+      const store = await stores.open({ bucket });
+      await store.save("id", {});
+      const { streams, config } = await streamOf(bucket);
+      for (const options of [undefined, { filter: `$KV.${bucket}.s.>` }]) {
+        await expect(streams.purge(config.name, options)).rejects.toThrow(/not permitted/);
+      }
+      expect(await store.load("id")).not.toBeNull();
+    });
+  }
 
   it.each([
     ["whole", undefined],
