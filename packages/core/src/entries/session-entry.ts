@@ -106,7 +106,8 @@ export function foundIn(context: Context, entry: Entry | null): Found {
   try {
     if (!deleted) {
       metadata = decodeSession(header);
-      const others = othersIn(entry.ownHeaders, metadata, keyIdIn(header));
+      const keyId = context.options.encryption ? keyIdIn(header) : "";
+      const others = othersIn(entry.ownHeaders, metadata, keyId);
       if (others) metadata = { ...metadata, others };
     }
   } catch (error) {
