@@ -24,7 +24,7 @@ import {
   type StreamReport,
 } from "./nats/inspection.js";
 import { type PermissionTrial, tryPermissions } from "./nats/permission-trials.js";
-import { checkFirst, checkSiblings } from "./nats/siblings.js";
+import { checkSiblings } from "./nats/siblings.js";
 import type { BucketOptions } from "./nats/stream-config.js";
 import { type Subjects, subjectsOf } from "./nats/subjects.js";
 import { type Adoption, adoptSession, tryAdoption } from "./operations/adopt.js";
@@ -189,8 +189,7 @@ export class SessionAdmin {
     const { options, subjects } = this.#shard(shard);
     return this.#ask(async (nc, deadline) => {
       const plan = await planBucket(nc, options, subjects, deadline);
-      const check = shard === 0 ? checkSiblings : checkFirst;
-      if (!plan.exists) await check(nc, this.#options.bucket, this.#each, deadline);
+      if (!plan.exists) await checkSiblings(nc, this.#options.bucket, this.#each, shard, deadline);
       return plan;
     });
   }

@@ -1,5 +1,5 @@
 import type { StoreContext } from "../entries/store-context.js";
-import { type SessionStoreError, unavailable } from "../errors.js";
+import { unavailable } from "../errors.js";
 import { encodeTombstone } from "../format/metadata.js";
 import type { Bucket } from "../nats/bucket.js";
 import { now } from "../util/timers.js";
@@ -38,7 +38,7 @@ export async function tryFeed(context: StoreContext, bucket: Bucket, deadline: n
     failed: (error) => onFailure?.(error),
   });
   try {
-    const late = () => noWrite(where);
+    const late = () => unavailable(`the bucket${where} took no write in time`);
     const writing = Promise.race([failed, write(bucket, key, deadline)]);
     const written = await within(deadline, writing, late);
     if (!written) throw late();
@@ -73,8 +73,4 @@ async function write(
     if (typeof revision === "number") return { revision, writtenAt };
   }
   return undefined;
-}
-
-function noWrite(where: string): SessionStoreError {
-  return unavailable(`the bucket${where} took no write in time`);
 }

@@ -5,7 +5,7 @@ import { BucketWarnings } from "./bucket-warnings.js";
 import { Link } from "./link.js";
 import type { ServerAddress } from "./server-address.js";
 import { shardName } from "./shard.js";
-import { checkFirst, checkSiblings } from "./siblings.js";
+import { checkSiblings } from "./siblings.js";
 import type { StreamFacts } from "./stream.js";
 import type { BucketOptions } from "./stream-config.js";
 import { subjectsOf } from "./subjects.js";
@@ -51,11 +51,9 @@ export class Buckets {
     this.#link = new Link(source, options.timeout);
     const warnings = new BucketWarnings();
     const each = optionsOfEach(options);
-    this.all = each.map((one) => {
-      // The first one decides for all: where it is there, the others are created as it says.
-      const check = one === each[0] ? checkSiblings : checkFirst;
+    this.all = each.map((one, number) => {
       const mayCreate = (nc: NatsConnectionLike, deadline: number) =>
-        check(nc, options.bucket, each, deadline);
+        checkSiblings(nc, options.bucket, each, number, deadline);
       return new Bucket(this.#link, one, warnings, mayCreate, (bucket) => this.#onMissing(bucket));
     });
     this.#first = this.all[0] as Bucket;

@@ -16,34 +16,25 @@ interface Sibling {
 }
 
 /**
- * Looks for buckets of the same name with another number of shards, before the first bucket of a store is created: the
- * sessions in them would be lost to it without a word. Of such a set one bucket may be missing.
+ * Looks for buckets of the same name with another number of shards before a bucket is created: the sessions in them
+ * would be lost to the store without a word. The first bucket decides for all, so before it is created all others are
+ * looked at, of which one may be missing. Before another one is created it is the first: all of them may have been
+ * replaced by another number while the store was open.
  * @param each the buckets that the store wants
+ * @param number which of them is to be created
  * @throws `ERR_SESSION_BUCKET_MISMATCH` with both numbers
  */
 export function checkSiblings(
   nc: NatsConnectionLike,
   bucket: string,
   each: readonly BucketOptions[],
+  number: number,
   deadline: number,
 ): Promise<void> {
-  const others = each.slice(1).map(({ bucket: name, shard }) => ({ name, shard, isForeign: false }));
-  const foreign = each.length === 1 ? [0, 1].map((number) => shardName(bucket, number)) : [bucket];
-  return check(nc, each, [...others, ...foreign.map((name) => ({ name, isForeign: true }))], deadline);
-}
-
-/**
- * Looks whether the first bucket is still one of as many, before another bucket of a store that is open is created
- * again: all of them may have been replaced meanwhile by another number.
- * @throws `ERR_SESSION_BUCKET_MISMATCH` with both numbers
- */
-export function checkFirst(
-  nc: NatsConnectionLike,
-  bucket: string,
-  each: readonly BucketOptions[],
-  deadline: number,
-): Promise<void> {
-  return check(nc, each, [{ name: shardName(bucket, 0), shard: each[0]?.shard, isForeign: false }], deadline);
+  const own = each.map(({ bucket: name, shard }) => ({ name, shard, isForeign: false }));
+  if (number > 0) return check(nc, each, own.slice(0, 1), deadline);
+  const foreign = each.length === 1 ? [0, 1].map((shard) => shardName(bucket, shard)) : [bucket];
+  return check(nc, each, [...own.slice(1), ...foreign.map((name) => ({ name, isForeign: true }))], deadline);
 }
 
 async function check(
