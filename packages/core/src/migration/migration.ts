@@ -4,6 +4,7 @@ import { handleOf } from "../format/keys.js";
 import { type Comparable, digestsOf, isSameDigests } from "../format/migration-mark.js";
 import { destroyForGood } from "../operations/adopt.js";
 import { destroySession } from "../operations/destroy.js";
+import { GONE } from "../operations/gone.js";
 import { rotateSession } from "../operations/rotate.js";
 import { saveSession } from "../operations/save.js";
 import { touchSession } from "../operations/touch.js";
@@ -27,8 +28,6 @@ export type SessionOperations<T extends object> = Pick<
   SessionStore<T>,
   "load" | "save" | "touch" | "rotate" | "destroy" | "reread"
 >;
-
-const GONE = { outcome: "gone", record: null } as const;
 
 /**
  * The operations of a store while sessions move to it from another one; see {@link MigrationPhase}.

@@ -12,11 +12,10 @@ import { type Content, reconcile } from "./conflict.js";
 import { heldUp } from "./contention.js";
 import { destroySession } from "./destroy.js";
 import { follow } from "./follow.js";
+import { GONE } from "./gone.js";
 import { baseOf, LoadedSession, loadedSession, storedOf } from "./loaded-session.js";
 import { MembershipChange, ownerOf } from "./membership.js";
 import { ttlForData } from "./ttl.js";
-
-const GONE = { outcome: "gone", record: null } as const;
 
 /** A session as it is stored now, and where. */
 interface Current {

@@ -11,6 +11,7 @@ import { serializeData, userIn } from "./application.js";
 import { type Content, reconcile } from "./conflict.js";
 import { heldUp } from "./contention.js";
 import { destroySession } from "./destroy.js";
+import { GONE } from "./gone.js";
 import { anyGround, NOTHING_THERE, recalledGround } from "./ground.js";
 import { baseOf, LoadedSession, loadedSession, storedOf } from "./loaded-session.js";
 import { MembershipChange, ownerOf } from "./membership.js";
@@ -20,8 +21,6 @@ import { ttlForData } from "./ttl.js";
 
 /** Longest random pause between two tries, in ms: longer ones would let writers that do not wait take all. */
 const LONGEST_PAUSE = 8;
-
-const GONE = { outcome: "gone", record: null } as const;
 
 export interface Save<T extends object> extends SaveOptions<T> {
   /** In place of the store's option. */

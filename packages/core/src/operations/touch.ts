@@ -9,12 +9,11 @@ import { now } from "../util/timers.js";
 import { within } from "../util/within.js";
 import { deserializeData, userIn } from "./application.js";
 import { heldUp } from "./contention.js";
+import { GONE } from "./gone.js";
 import type { Owner } from "./limit.js";
 import { loadedSession, renewed, storedOf } from "./loaded-session.js";
 import { MembershipChange, ownerOf } from "./membership.js";
 import { ttlFor } from "./ttl.js";
-
-const GONE = { outcome: "gone", record: null } as const;
 
 /** Whether a touch of this record would store anything now, or be skipped as too soon after the last write. */
 export function isTouchDue<T extends object>(

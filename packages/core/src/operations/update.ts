@@ -5,6 +5,7 @@ import { gone, type OperationContext } from "../util/channels.js";
 import { now } from "../util/timers.js";
 import { changeData, deserializeData } from "./application.js";
 import { heldUp } from "./contention.js";
+import { GONE } from "./gone.js";
 import { LoadedSession } from "./loaded-session.js";
 import { saveSession } from "./save.js";
 
@@ -25,7 +26,7 @@ export async function updateSession<T extends object>(
     const { session } = await context.sessions.readCurrent(handle, deadline);
     if (!session) {
       if (gone.hasSubscribers) gone.publish({ bucket: context.options.bucket, handle, operation: "update" });
-      return { outcome: "gone", record: null };
+      return GONE;
     }
     const data = await deserializeData<T>(context, session.value, deadline);
     const record = new LoadedSession(handle, data, session);
