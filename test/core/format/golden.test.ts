@@ -1,10 +1,10 @@
 import { createDecipheriv, createHmac, hkdfSync } from "node:crypto";
 import { describe, expect, it } from "vitest";
+import { boundTo } from "../../../packages/core/src/format/binding.js";
 import { open } from "../../../packages/core/src/format/encryption.js";
 import { resolveEncryption } from "../../../packages/core/src/format/encryption-keys.js";
 import { handleOf } from "../../../packages/core/src/format/keys.js";
 import {
-  boundTo,
   decodeIndexEntry,
   decodeSession,
   decodeTombstone,

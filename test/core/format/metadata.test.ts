@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { boundTo } from "../../../packages/core/src/format/binding.js";
 import { handleOf } from "../../../packages/core/src/format/keys.js";
 import {
-  boundTo,
   changeHeaders,
   decodeIndexEntry,
   decodeSession,

@@ -1,8 +1,8 @@
 import type { Context, StoredSession } from "../context.js";
+import { boundTo } from "../format/binding.js";
 import { open, seal } from "../format/encryption.js";
 import { isLive, ttlSeconds } from "../format/expiry.js";
 import {
-  boundTo,
   decodeSession,
   decodeTombstone,
   encodeSession,
