@@ -95,12 +95,7 @@ describe("the change feed of a bucket with three replicas", { timeout: 300_000 }
     for (let n = 0; n < 100; n++) await save();
     await witness.untilRevision(await save());
     network.cut();
-    const isLeading = async () => {
-      if ((await nodes.leader()) === leader) return true;
-      await nodes.stepDown(leader);
-      return false;
-    };
-    await until("the restarted server to lead", isLeading, LONG);
+    await nodes.lead(leader);
     const last = await save();
     network.mend();
     await witness.untilRevision(last);

@@ -96,7 +96,7 @@ it("several buckets get one replica and three again while a store uses them, and
 
   // The second bucket lies on the second server alone, the others do not; the store is connected to the first one.
   const stop = load();
-  for (const [shard, server] of [0, 1, 2].entries()) await nodes.lead(`${bucket}_${shard}`, server);
+  for (const [shard, server] of [0, 1, 2].entries()) await nodes.lead(server, `${bucket}_${shard}`);
   for (const shard of [0, 1, 2]) await nodes.replicate(`${bucket}_${shard}`, 1);
   await stop();
   for (const [here] of ids as [string][]) await warm(store, here);

@@ -63,7 +63,7 @@ export class Nodes {
   }
 
   /** Makes a server, by its number, the leader of a bucket with three replicas. */
-  async lead(bucket: string, server: number): Promise<void> {
+  async lead(server: number, bucket = this.bucket): Promise<void> {
     const name = `n${server + 1}`;
     const [nc] = this.connections as [NatsConnection];
     const subject = `$JS.API.STREAM.LEADER.STEPDOWN.KV_${bucket}`;
@@ -97,19 +97,13 @@ export class Nodes {
     await until(`${count} replicas of ${bucket} that are up to date`, isReady, 60_000);
   }
 
-  /**
-   * Makes the bucket's leader step down and waits for the next one, which may be the same node again.
-   * @param next the number of the node that is to lead then, as far as the servers can be asked for one
-   */
-  async stepDown(next?: number): Promise<void> {
+  /** Makes the bucket's leader step down and waits for the next one, which may be the same node again. */
+  async stepDown(): Promise<void> {
     const nc = this.connections[0] as NatsConnection;
     const subject = `$JS.API.STREAM.LEADER.STEPDOWN.KV_${this.bucket}`;
     // A server does not answer before the last election is over for it.
-    const wanted = next === undefined ? undefined : `n${next + 1}`;
-    const wish = wanted && JSON.stringify({ placement: { preferred: wanted } });
     const isDone = async () => {
-      if (wanted && (await this.info())?.cluster?.leader === wanted) return true;
-      const asked = nc.request(subject, wish, { timeout: 5000 });
+      const asked = nc.request(subject, "", { timeout: 5000 });
       const answer = await asked.then((reply) => reply.json<{ success?: boolean }>()).catch(() => undefined);
       return answer?.success === true;
     };
