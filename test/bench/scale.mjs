@@ -11,6 +11,15 @@ const MOST_OF_ONE_BUCKET = 1_000_000;
 /** Operations that are timed, and how many of them in each round: 1 = as many as the settings say. */
 const timed = { load: 1, save: 1, count: 0.1, signIn: 0.25, listByUser: 0.25 };
 
+/** How the operations are called of which a figure is told. */
+const figured = {
+  load: "load",
+  save: "save",
+  signIn: "a sign-in",
+  listByUser: "listByUser",
+  count: "count()",
+};
+
 /** What changes when the sessions on one node become more and more, in one bucket beside Redis and in several. */
 export async function measure(servers, settings) {
   const { sessions, shards } = settings;
@@ -19,15 +28,13 @@ export async function measure(servers, settings) {
     shards: 1,
     sessions: Math.min(sessions, MOST_OF_ONE_BUCKET),
     withRedis: true,
+    limits: { load: 1.3 },
   });
-  const several = await grow(servers, `${shards} buckets`, settings);
+  const limits = { load: 1.5, save: 1.5 };
+  const several = await grow(servers, `${shards} buckets`, { ...settings, limits });
   return {
     medians: { ...one.medians, ...several.medians },
-    figures: [
-      ...one.figures(1.3, (name, value) => told(name, value)),
-      ...several.figures(1.5, (name, value) => atMost(1.5, name, value)),
-      ...memoryFigures(`${shards} buckets`, several.memory),
-    ],
+    figures: [...one.figures, ...several.figures, ...memoryFigures(`${shards} buckets`, several.memory)],
     notes: [
       "latencies are medians of operations one after the other, of sessions from everywhere; in each round, on a server of its own, beside those of 1 000 sessions in as many buckets",
       "stats: one run of `nats-sessions stats`, with the start of its process",
@@ -37,7 +44,8 @@ export async function measure(servers, settings) {
 }
 
 /** Fills a server step by step, and looks at it after each. */
-async function grow(servers, title, { sessions, shards, rounds, operations, profile, withRedis = false }) {
+async function grow(servers, title, settings) {
+  const { sessions, shards, rounds, operations, profile, limits, withRedis = false } = settings;
   const few = await startNats(servers, "few", { shards, profile });
   const many = await startNats(servers, "many", { shards, profile });
   const redis = withRedis ? await startRedis(servers) : undefined;
@@ -64,19 +72,12 @@ async function grow(servers, title, { sessions, shards, rounds, operations, prof
   }
   await Promise.all([few, many, redis].map((party) => party?.stop()));
 
-  const ratio = (operation) => last.times.many[operation] / last.times.few[operation];
-  const nameOf = (what) => `${title}: latency of ${what} at ${last.size} / at ${named(FEW)}`;
-  return {
-    medians,
-    memory,
-    figures: (mostOfLoad, saves) => [
-      atMost(mostOfLoad, nameOf("load"), ratio("load")),
-      saves(nameOf("save"), ratio("save")),
-      told(nameOf("a sign-in"), ratio("signIn")),
-      told(nameOf("listByUser"), ratio("listByUser")),
-      told(nameOf("count()"), ratio("count")),
-    ],
-  };
+  const figures = Object.entries(figured).map(([operation, what]) => {
+    const name = `${title}: latency of ${what} at ${last.size} / at ${named(FEW)}`;
+    const ratio = last.times.many[operation] / last.times.few[operation];
+    return operation in limits ? atMost(limits[operation], name, ratio) : told(name, ratio);
+  });
+  return { medians, memory, figures };
 }
 
 /** What a session takes, and whether that stays as it is beyond a million. */
